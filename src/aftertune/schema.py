@@ -1,0 +1,198 @@
+"""The tables of every stage: column names, types and what they mean.
+
+Token ids are kept everywhere, and nothing is ever re-tokenised from text.
+Positions count from 0 within the response; characters are code points; ranks count from 1;
+divergences are in nats and carry their direction in the name
+(`kl_tuned_base_nats` is KL(tuned from base) = sum of p_tuned log(p_tuned / p_base)).
+A value that could not be computed is null, and its reason stands in the manifest's counts
+or in the column named for it; it is never 0.
+"""
+
+import pyarrow as pa
+
+from aftertune.errors import InternalError
+
+FORMAT_VERSION = 1
+
+MESSAGE = pa.struct(
+    [
+        pa.field("role", pa.string(), nullable=False),
+        pa.field("content", pa.string()),
+        pa.field("thinking", pa.string()),  # the part of an answer that is not shown
+        pa.field("tool_calls", pa.string()),  # JSON, as OpenAI writes it
+        pa.field("tool_call_id", pa.string()),
+        pa.field("name", pa.string()),
+    ]
+)
+MESSAGES = pa.list_(MESSAGE)
+TOKEN_IDS = pa.list_(pa.int32())
+TOP_TOKENS = pa.list_(pa.struct([("token_id", pa.int32()), ("prob", pa.float32())]))
+
+
+def _text_item(id_column: str) -> pa.Schema:
+    return pa.schema(
+        [
+            pa.field(id_column, pa.string(), nullable=False),  # from content alone
+            pa.field("row_index", pa.int64(), nullable=False),  # place in the source, from 0
+            pa.field("line", pa.int64()),  # line in the file where it has lines, from 1
+            pa.field("messages", MESSAGES, nullable=False),
+            pa.field("tools", pa.string()),  # JSON list of tool definitions
+            pa.field("cluster_id", pa.string(), nullable=False),  # near duplicates share it
+            pa.field("duplicate_of", pa.int64()),  # row_index of the first with the same id
+            pa.field("tags", pa.string(), nullable=False),  # JSON object: other fields
+        ]
+    )
+
+
+ROWS = _text_item("row_id")
+PROMPTS = _text_item("prompt_id")
+
+SET_ASIDE = pa.schema(
+    [
+        pa.field("row_index", pa.int64()),
+        pa.field("line", pa.int64()),
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("raw", pa.string(), nullable=False),  # the first 2,000 characters
+    ]
+)
+
+# Which rows were trained on, and which were held out before tuning.
+SPLIT = pa.schema(
+    [
+        pa.field("row_id", pa.string(), nullable=False),
+        pa.field("row_index", pa.int64(), nullable=False),
+        pa.field("cluster_id", pa.string(), nullable=False),
+        pa.field("part", pa.string(), nullable=False),  # train, held_out, left_out
+        pa.field("reason", pa.string()),  # why it was left out
+        pa.field("weight", pa.float32(), nullable=False),
+        pa.field("n_tokens", pa.int32()),
+        pa.field("n_trained_tokens", pa.int32()),
+        pa.field("n_cut_tokens", pa.int32()),  # lost to the length limit
+    ]
+)
+
+# One line per row and use: optimiser step, micro-batch within it, place within that.
+BATCH_PLAN = pa.schema(
+    [
+        pa.field("step", pa.int32(), nullable=False),  # from 0
+        pa.field("micro_batch", pa.int32(), nullable=False),
+        pa.field("slot", pa.int32(), nullable=False),
+        pa.field("epoch", pa.int32(), nullable=False),
+        pa.field("row_index", pa.int64(), nullable=False),
+        pa.field("row_id", pa.string(), nullable=False),
+    ]
+)
+
+LOSS = pa.schema(
+    [
+        pa.field("step", pa.int32(), nullable=False),  # optimiser steps done, from 1
+        pa.field("epoch", pa.float64(), nullable=False),
+        pa.field("loss_nats", pa.float64(), nullable=False),  # mean over trained tokens
+        pa.field("grad_norm", pa.float64()),
+        pa.field("learning_rate", pa.float64(), nullable=False),
+        pa.field("n_trained_tokens", pa.int64(), nullable=False),
+        pa.field("n_tokens", pa.int64(), nullable=False),  # padding not counted
+    ]
+)
+
+RESPONSES = pa.schema(
+    [
+        pa.field("response_id", pa.string(), nullable=False),
+        pa.field("prompt_id", pa.string(), nullable=False),
+        pa.field("row_index", pa.int64(), nullable=False),  # the prompt's place in its source
+        pa.field("sample", pa.int32(), nullable=False),  # 0 for greedy
+        pa.field("model", pa.string(), nullable=False),
+        pa.field("messages", MESSAGES, nullable=False),
+        pa.field("response", pa.string(), nullable=False),
+        pa.field("prompt_token_ids", TOKEN_IDS),
+        pa.field("response_token_ids", TOKEN_IDS),
+        pa.field("finish_reason", pa.string(), nullable=False),  # stop, length, given
+        pa.field("ids_from", pa.string(), nullable=False),  # generated, file, encoded
+        pa.field("tags", pa.string(), nullable=False),
+    ]
+)
+
+TOKENS = pa.schema(
+    [
+        pa.field("response_id", pa.string(), nullable=False),
+        pa.field("position", pa.int32(), nullable=False),
+        pa.field("token_id", pa.int32(), nullable=False),
+        pa.field("token", pa.string(), nullable=False),  # the vocabulary's own piece
+        pa.field("char_start", pa.int32(), nullable=False),
+        pa.field("char_end", pa.int32(), nullable=False),
+        pa.field("sentence", pa.int32(), nullable=False),
+        pa.field("position_in_sentence", pa.int32(), nullable=False),
+        pa.field("base_logprob", pa.float32()),
+        pa.field("tuned_logprob", pa.float32()),
+        pa.field("base_rank", pa.int32()),
+        pa.field("tuned_rank", pa.int32()),
+        pa.field("rank_ties", pa.int32()),
+        pa.field("is_tuned_argmax", pa.bool_(), nullable=False),
+        pa.field("tuned_argmax", pa.int32(), nullable=False),
+        pa.field("base_rank_of_tuned_argmax", pa.int32()),
+        pa.field("base_prob_of_tuned_argmax", pa.float32()),
+        pa.field("kl_tuned_base_nats", pa.float32(), nullable=False),
+        pa.field("kl_base_tuned_nats", pa.float32(), nullable=False),
+        pa.field("js_nats", pa.float32(), nullable=False),
+        pa.field("base_entropy_nats", pa.float32(), nullable=False),
+        pa.field("tuned_entropy_nats", pa.float32(), nullable=False),
+        pa.field("category", pa.string()),  # unshifted, marginal, shifted
+        pa.field("base_top", TOP_TOKENS, nullable=False),
+        pa.field("tuned_top", TOP_TOKENS, nullable=False),
+        pa.field("base_mass_outside_common", pa.float32(), nullable=False),
+        pa.field("tuned_mass_outside_common", pa.float32(), nullable=False),
+    ]
+)
+
+# The same weights against themselves under another computation: what 0 looks like here.
+NOISE_FLOOR = pa.schema(
+    [
+        pa.field("kind", pa.string(), nullable=False),  # other_batching, cached, precision, identity
+        pa.field("model", pa.string(), nullable=False),  # base or tuned
+        pa.field("response_id", pa.string(), nullable=False),
+        pa.field("position", pa.int32(), nullable=False),
+        pa.field("kl_nats", pa.float32(), nullable=False),  # KL(reference from other)
+        pa.field("argmax_differs", pa.bool_(), nullable=False),
+    ]
+)
+
+TABLES: dict[str, pa.Schema] = {
+    "rows": ROWS,
+    "prompts": PROMPTS,
+    "set_aside": SET_ASIDE,
+    "split": SPLIT,
+    "batch_plan": BATCH_PLAN,
+    "loss": LOSS,
+    "responses": RESPONSES,
+    "tokens": TOKENS,
+    "noise_floor": NOISE_FLOOR,
+}
+
+
+def checked(name: str, table: pa.Table) -> pa.Table:
+    """The table, proven to have exactly the columns that `name` promises.
+
+    Raises InternalError when columns are missing, surplus, of another type, or null where
+    the schema forbids it: a stage that writes such a table is wrong, not its user.
+    """
+    schema = TABLES[name]
+    if table.schema.names != schema.names:
+        raise InternalError(f"table {name}: columns {table.schema.names}, not {schema.names}")
+    try:
+        table = table.cast(schema)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, ValueError) as error:
+        raise InternalError(f"table {name}: {error}") from error
+    for field in schema:
+        if not field.nullable and table.column(field.name).null_count:
+            raise InternalError(f"table {name}: null in column {field.name}")
+    return table
+
+
+def from_rows(name: str, records: list[dict[str, object]]) -> pa.Table:
+    """Records with exactly the columns of `name`, as a checked table (also of no records)."""
+    schema = TABLES[name]
+    for record in records:
+        if record.keys() != set(schema.names):
+            odd = record.keys() ^ set(schema.names)
+            raise InternalError(f"table {name}: a record lacks or adds {sorted(odd)}")
+    return checked(name, pa.Table.from_pylist(records, schema=schema))

@@ -1,0 +1,1 @@
+"""The shift of next-token distributions from base to tuned."""

@@ -1,0 +1,1 @@
+"""Text without models: character spans of tokens, sentences."""

@@ -1,0 +1,1 @@
+"""Tuning a base on rows, with all parameters or with LoRA."""
