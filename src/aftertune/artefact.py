@@ -16,9 +16,10 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -132,8 +133,10 @@ class Artefact:
         return Input(name, self.id, self.content_hash(), str(self.folder))
 
     def content_hash(self) -> str:
-        """sha256 over the hashes of all parts and files: the content, whatever the manifest says."""
-        hashes = [[p["file"], p["sha256"]] for parts in self.manifest["tables"].values() for p in parts]
+        """sha256 over the hashes of all parts and files: the content alone."""
+        hashes = [
+            [p["file"], p["sha256"]] for parts in self.manifest["tables"].values() for p in parts
+        ]
         hashes += [[name, entry["sha256"]] for name, entry in self.manifest["files"].items()]
         return hash_json(sorted(hashes))
 
@@ -170,8 +173,8 @@ class Draft:
         for name, table in tables.items():
             path = self._part(name, index)
             path.parent.mkdir(exist_ok=True)
-            write_durably(path, lambda out, t=schema.checked(name, table): pq.write_table(  # type: ignore[misc]
-                t, out, compression="zstd"))
+            whole = schema.checked(name, table)
+            write_durably(path, partial(pq.write_table, whole, compression="zstd"))
         self._note_seconds()
 
     def finish(self, counts: Mapping[str, Any], about: Mapping[str, Any] | None = None) -> Artefact:
@@ -270,7 +273,9 @@ def open_artefact(folder: Path, verify: bool = True) -> Artefact:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         version = manifest["format_version"]
     except (ValueError, KeyError, TypeError) as error:
-        raise DamagedPart(f"{path} is damaged; delete {folder} and run its command again.") from error
+        raise DamagedPart(
+            f"{path} is damaged; delete {folder} and run its command again."
+        ) from error
     if version != schema.FORMAT_VERSION:
         raise ArtefactError(
             f"{folder} has format version {version}, this aftertune reads "
@@ -309,7 +314,9 @@ def environment(**recorded: Any) -> dict[str, Any]:
 
 def hash_json(value: Any) -> str:
     """sha256 of a JSON value in one canonical spelling."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    text = json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
+    )
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -319,7 +326,7 @@ def hash_file(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def write_durably(path: Path, write: Any) -> None:
+def write_durably(path: Path, write: Callable[[Path], object]) -> None:
     """`write(temporary path)`, then sync and rename, so that `path` is whole or absent."""
     temporary = path.with_name(path.name + _TMP)
     write(temporary)

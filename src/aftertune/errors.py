@@ -47,7 +47,7 @@ class ArtefactError(UserError):
     """An artefact folder that cannot be read or written."""
 
 
-class DamagedPart(ArtefactError):
+class DamagedPart(ArtefactError):  # noqa: N818 - named for what was found
     """A file of an artefact that is not what its manifest says."""
 
 

@@ -147,7 +147,9 @@ TOKENS = pa.schema(
 # The same weights against themselves under another computation: what 0 looks like here.
 NOISE_FLOOR = pa.schema(
     [
-        pa.field("kind", pa.string(), nullable=False),  # other_batching, cached, precision, identity
+        pa.field(
+            "kind", pa.string(), nullable=False
+        ),  # other_batching, cached, precision, identity
         pa.field("model", pa.string(), nullable=False),  # base or tuned
         pa.field("response_id", pa.string(), nullable=False),
         pa.field("position", pa.int32(), nullable=False),
@@ -178,14 +180,13 @@ def checked(name: str, table: pa.Table) -> pa.Table:
     schema = TABLES[name]
     if table.schema.names != schema.names:
         raise InternalError(f"table {name}: columns {table.schema.names}, not {schema.names}")
-    try:
-        table = table.cast(schema)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, ValueError) as error:
-        raise InternalError(f"table {name}: {error}") from error
     for field in schema:
         if not field.nullable and table.column(field.name).null_count:
             raise InternalError(f"table {name}: null in column {field.name}")
-    return table
+    try:
+        return table.cast(schema)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, ValueError) as error:
+        raise InternalError(f"table {name}: {error}") from error
 
 
 def from_rows(name: str, records: list[dict[str, object]]) -> pa.Table:

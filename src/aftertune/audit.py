@@ -1,0 +1,293 @@
+"""`audit`: from checkpoints and prompts to one report, by calling the stages one after the other.
+
+What tuning did to each tuned model is asked with the same prompts, the same base and the same
+settings; every stage reuses what an earlier run finished.
+"""
+
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pydantic import Field
+
+from aftertune.artefact import Artefact, open_artefact
+from aftertune.config import Dtype, StageConfig, build
+from aftertune.errors import ConfigError
+from aftertune.progress import Progress, Silent
+
+
+class AuditConfig(StageConfig):
+    """What an audit is asked; the same words as the command's options."""
+
+    base: str
+    tuned: dict[str, str]  # name -> model
+    prompts: str | None = None
+    data: str | None = None
+    responses: dict[str, str] = Field(
+        default_factory=dict
+    )  # name -> answers that exist (artefact folder or file)
+    limit: int | None = None  # the first N prompts
+    template: str = "auto"
+    max_new_tokens: int = 256
+    batch_size: int = 16
+    seed: int = 0
+    dtype: Dtype = "auto"
+    device: str = "auto"
+    title: str | None = None
+    redact: bool = False
+    trust_remote_code: bool = False
+
+
+@dataclass(frozen=True)
+class AuditedModel:
+    """What was measured of one tuned model."""
+
+    name: str
+    responses: Artefact
+    shift: Artefact
+
+
+@dataclass(frozen=True)
+class Tables:
+    """One table over several artefacts, with a column `model` in front."""
+
+    name: str
+    parts: Mapping[str, Artefact]
+
+    def to_arrow(self) -> pa.Table:
+        """All models' rows, one after the other."""
+        return pa.concat_tables(
+            _named(artefact.table(self.name), model) for model, artefact in self.parts.items()
+        )
+
+    def to_pandas(self) -> Any:
+        """The same as a pandas DataFrame."""
+        return self.to_arrow().to_pandas()
+
+
+@dataclass(frozen=True)
+class AuditResult:
+    """The artefacts of an audit; open any of their tables with pandas, Polars or DuckDB."""
+
+    models: Mapping[str, AuditedModel]
+    prompts: Artefact | None
+    rows: Artefact | None
+    page: Artefact
+
+    @property
+    def shift(self) -> Tables:
+        """The `tokens` tables of all tuned models."""
+        return Tables("tokens", {name: model.shift for name, model in self.models.items()})
+
+    @property
+    def responses(self) -> Tables:
+        """The `responses` tables of all tuned models."""
+        return Tables("responses", {name: model.responses for name, model in self.models.items()})
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """Per tuned model the headline numbers with their intervals."""
+        return {name: model.shift.about["summary"] for name, model in self.models.items()}
+
+    def report(self, path: str | Path) -> Path:
+        """Copy the page to `path`."""
+        return Path(shutil.copyfile(self.report_path, path))
+
+    @property
+    def report_path(self) -> Path:
+        return self.page.folder / "report.html"
+
+
+def audit(
+    *,
+    base: str,
+    tuned: str | Mapping[str, str],
+    prompts: str | None = None,
+    data: str | None = None,
+    out: str | Path = "out",
+    progress: Progress | None = None,
+    **options: Any,
+) -> AuditResult:
+    """Answer `prompts` with every tuned model, measure the shift from `base`, write the report.
+
+    `tuned` is one model or a mapping from names to models; a model is a hub id, a folder, a PEFT
+    adapter, a `tune-…` artefact or `embedded:…`. Other options are the fields of AuditConfig.
+    Raises UserError with one sentence where an input cannot be used.
+    """
+    models = {model_name(tuned): tuned} if isinstance(tuned, str) else dict(tuned)
+    given = {"base": base, "tuned": models, "prompts": prompts, "data": data, **options}
+    return run(build(AuditConfig, given), Path(out), progress or Silent())
+
+
+def run(config: AuditConfig, out: Path, progress: Progress) -> AuditResult:
+    """The audit that `config` asks for; artefacts go to `out`."""
+    # the stages import torch; `import aftertune` must not
+    from aftertune.data import run as data_stage
+    from aftertune.report import run as report_stage
+    from aftertune.report.config import ReportConfig
+
+    _check(config)
+    prompts = read_prompts(config.prompts, config.limit, out, progress) if config.prompts else None
+    rows = read_rows(config.data, out, progress) if config.data else None
+    overlap = data_stage.overlap(rows, prompts) if rows and prompts else None
+    dtype = common_dtype(config)
+    models = {}
+    for name in config.tuned:
+        responses = _responses(config, name, dtype, prompts, out, progress)
+        shift = _shift(config, name, dtype, responses, out, progress)
+        models[name] = AuditedModel(name, responses, shift)
+    inputs = report_stage.ReportInputs(
+        models=[
+            report_stage.ReportModel(
+                name, model.shift, model.responses, tune_artefact(config.tuned[name])
+            )
+            for name, model in models.items()
+        ],
+        rows=rows,
+        prompts=prompts,
+        overlap=overlap,
+    )
+    asked = {"title": config.title, "redact": config.redact}
+    page = report_stage.run(build(ReportConfig, asked), inputs, out, progress)
+    return AuditResult(models, prompts, rows, page)
+
+
+def read_rows(source: str, out: Path, progress: Progress, **options: Any) -> Artefact:
+    """Rows from a file, a hub id or a finished `rows-…` artefact."""
+    from aftertune.data import run as data_stage
+    from aftertune.data.config import RowsConfig
+
+    if (Path(source) / "manifest.json").exists():
+        return open_artefact(Path(source))
+    return data_stage.run_rows(build(RowsConfig, {"source": source, **options}), out, progress)
+
+
+def read_prompts(
+    source: str, limit: int | None, out: Path, progress: Progress, **options: Any
+) -> Artefact:
+    """Prompts from a file, a hub id or a finished `prompts-…` artefact."""
+    from aftertune.data import run as data_stage
+    from aftertune.data.config import PromptsConfig
+
+    if (Path(source) / "manifest.json").exists():
+        return open_artefact(Path(source))
+    given = {"source": source, "limit": limit, **options}
+    return data_stage.run_prompts(build(PromptsConfig, given), out, progress)
+
+
+def read_responses(
+    source: str, name: str, model: str, base: str | None, template: str, prompts: Artefact | None,
+    out: Path, progress: Progress,
+) -> Artefact:  # fmt: skip
+    """Answers that exist: a `respond-…` artefact, or a file encoded with the model's tokenizer."""
+    from aftertune.respond import given as given_stage
+    from aftertune.respond.config import GivenConfig
+
+    if (Path(source) / "manifest.json").exists():
+        return open_artefact(Path(source))
+    asked = {"source": source, "name": name, "model": model, "base": base, "template": template}
+    return given_stage.run_given(build(GivenConfig, asked), prompts, out, progress)
+
+
+def tune_artefact(model: str) -> Artefact | None:
+    """The `tune-…` artefact that a model lies in, if it was tuned here."""
+    folder = Path(model)
+    for place in (folder, folder.parent):
+        if (place / "manifest.json").exists():
+            found = open_artefact(place, verify=False)
+            return found if found.stage == "tune" else None
+    return None
+
+
+def model_name(model: str) -> str:
+    """A short name for a model that was given none."""
+    name = model.split(":")[-1].rstrip("/").split("/")[-1]
+    return re.sub(r"[^\w.-]+", "-", name) or "tuned"
+
+
+def common_dtype(config: AuditConfig) -> Dtype:
+    """One dtype for all models that stand in one table.
+
+    A merged adapter differs from the same adapter unmerged by 0.001 nats in bf16, so adapters
+    beside whole checkpoints are scored in float32 unless the user says otherwise.
+    """
+    from aftertune.models.reference import resolve
+
+    kinds = {resolve(model).kind == "adapter" for model in config.tuned.values()}
+    return "float32" if config.dtype == "auto" and len(kinds) == 2 else config.dtype
+
+
+def _check(config: AuditConfig) -> None:
+    if not config.tuned:
+        raise ConfigError("no tuned model is given; add --tuned NAME=PATH.")
+    unknown = set(config.responses) - set(config.tuned)
+    if unknown:
+        raise ConfigError(
+            f"--responses names {sorted(unknown)[0]}, which is no --tuned model; "
+            f"these are: {', '.join(config.tuned)}."
+        )
+    if not config.prompts and set(config.tuned) - set(config.responses):
+        raise ConfigError("no prompts are given; add --prompts FILE (or --responses NAME=FILE).")
+
+
+def _responses(
+    config: AuditConfig, name: str, dtype: Dtype, prompts: Artefact | None, out: Path,
+    progress: Progress,
+) -> Artefact:  # fmt: skip
+    from aftertune.respond import run as respond_stage
+    from aftertune.respond.config import RespondConfig
+
+    model = config.tuned[name]
+    if name in config.responses:
+        return read_responses(
+            config.responses[name],
+            name,
+            model,
+            config.base,
+            config.template,
+            prompts,
+            out,
+            progress,
+        )
+    asked = {
+        "model": model,
+        "base": config.base,
+        "name": name,
+        "template": config.template,
+        "max_new_tokens": config.max_new_tokens,
+        "batch_size": config.batch_size,
+        "seed": config.seed,
+        "dtype": dtype,
+        "device": config.device,
+        "trust_remote_code": config.trust_remote_code,
+    }
+    assert prompts is not None, "checked by _check"
+    return respond_stage.run(build(RespondConfig, asked), prompts, out, progress)
+
+
+def _shift(
+    config: AuditConfig, name: str, dtype: Dtype, responses: Artefact, out: Path, progress: Progress
+) -> Artefact:
+    from aftertune.shift import run as shift_stage
+    from aftertune.shift.config import ShiftConfig
+
+    asked = {
+        "base": config.base,
+        "tuned": config.tuned[name],
+        "name": name,
+        "dtype": dtype,
+        "device": config.device,
+        "seed": config.seed,
+        "trust_remote_code": config.trust_remote_code,
+    }
+    return shift_stage.run(build(ShiftConfig, asked), responses, out, progress)
+
+
+def _named(table: pa.Table, model: str) -> pa.Table:
+    if "model" in table.schema.names:
+        return table
+    return table.add_column(0, "model", pa.array([model] * table.num_rows, pa.string()))
