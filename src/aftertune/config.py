@@ -82,5 +82,7 @@ def _sentence(error: ValidationError, kind: type[StageConfig], file: Path | None
     if first["type"] == "extra_forbidden":
         known = ", ".join(sorted(kind.model_fields))
         return f"unknown option `{name}`{place}; known are: {known}."
+    if first["type"] == "missing":
+        return f"option `{name}` is not given; add --{name.replace('_', '-')}{place}."
     reason = first["msg"].removeprefix("Value error, ").rstrip(".")
     return f"option `{name}`{place}: {reason} (got {first.get('input')!r:.80})."

@@ -6,7 +6,7 @@ settings; every stage reuses what an earlier run finished.
 
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -126,33 +126,24 @@ def audit(
 def run(config: AuditConfig, out: Path, progress: Progress) -> AuditResult:
     """The audit that `config` asks for; artefacts go to `out`."""
     # the stages import torch; `import aftertune` must not
-    from aftertune.data import run as data_stage
     from aftertune.report import run as report_stage
-    from aftertune.report.config import ReportConfig
 
     _check(config)
     prompts = read_prompts(config.prompts, config.limit, out, progress) if config.prompts else None
     rows = read_rows(config.data, out, progress) if config.data else None
-    overlap = data_stage.overlap(rows, prompts) if rows and prompts else None
     dtype = common_dtype(config)
     models = {}
     for name in config.tuned:
         responses = _responses(config, name, dtype, prompts, out, progress)
         shift = _shift(config, name, dtype, responses, out, progress)
         models[name] = AuditedModel(name, responses, shift)
-    inputs = report_stage.ReportInputs(
-        models=[
-            report_stage.ReportModel(
-                name, model.shift, model.responses, tune_artefact(config.tuned[name])
-            )
-            for name, model in models.items()
-        ],
-        rows=rows,
-        prompts=prompts,
-        overlap=overlap,
-    )
-    asked = {"title": config.title, "redact": config.redact}
-    page = report_stage.run(build(ReportConfig, asked), inputs, out, progress)
+    shown = [
+        report_stage.ReportModel(
+            name, model.shift, model.responses, tune_artefact(config.tuned[name])
+        )
+        for name, model in models.items()
+    ]
+    page = _page(shown, rows, prompts, config.title, config.redact, out, progress)
     return AuditResult(models, prompts, rows, page)
 
 
@@ -180,8 +171,8 @@ def read_prompts(
 
 
 def read_responses(
-    source: str, name: str, model: str, base: str | None, template: str, prompts: Artefact | None,
-    out: Path, progress: Progress,
+    source: str, name: str, model: str | None, base: str | None, template: str,
+    prompts: Artefact | None, out: Path, progress: Progress,
 ) -> Artefact:  # fmt: skip
     """Answers that exist: a `respond-…` artefact, or a file encoded with the model's tokenizer."""
     from aftertune.respond import given as given_stage
@@ -191,6 +182,27 @@ def read_responses(
         return open_artefact(Path(source))
     asked = {"source": source, "name": name, "model": model, "base": base, "template": template}
     return given_stage.run_given(build(GivenConfig, asked), prompts, out, progress)
+
+
+def report_on(
+    shifts: Sequence[Path], data: str | None, prompts: str | None, out: Path, progress: Progress,
+    title: str | None = None, redact: bool = False,
+) -> Artefact:  # fmt: skip
+    """The page about `shift-…` artefacts; their answers must stand where they did, or beside."""
+    from aftertune.report import run as report_stage
+
+    models = []
+    for folder in shifts:
+        shift = open_artefact(folder)
+        if shift.stage != "shift":
+            raise ConfigError(f"{folder} is a {shift.stage} artefact; give shift-… artefacts.")
+        places = {given["name"]: Path(given["place"]) for given in shift.manifest["inputs"]}
+        responses = open_artefact(_moved(places["responses"], folder))
+        name, model = shift.config["name"], shift.config["tuned"]
+        models.append(report_stage.ReportModel(name, shift, responses, tune_artefact(model)))
+    rows = read_rows(data, out, progress) if data else None
+    asked = read_prompts(prompts, None, out, progress) if prompts else None
+    return _page(models, rows, asked, title, redact, out, progress)
 
 
 def tune_artefact(model: str) -> Artefact | None:
@@ -285,6 +297,26 @@ def _shift(
         "trust_remote_code": config.trust_remote_code,
     }
     return shift_stage.run(build(ShiftConfig, asked), responses, out, progress)
+
+
+def _page(
+    models: list[Any], rows: Artefact | None, prompts: Artefact | None, title: str | None,
+    redact: bool, out: Path, progress: Progress,
+) -> Artefact:  # fmt: skip
+    from aftertune.data import run as data_stage
+    from aftertune.report import run as report_stage
+    from aftertune.report.config import ReportConfig
+
+    overlap = data_stage.overlap(rows, prompts) if rows and prompts else None
+    inputs = report_stage.ReportInputs(models, rows, prompts, overlap)
+    asked = build(ReportConfig, {"title": title, "redact": redact or None})
+    return report_stage.run(asked, inputs, out, progress)
+
+
+def _moved(place: Path, neighbour: Path) -> Path:
+    """Where an artefact stands now: as recorded, or beside `neighbour` if the folder was moved."""
+    beside = neighbour.resolve().parent / place.name
+    return beside if beside.exists() else place
 
 
 def _named(table: pa.Table, model: str) -> pa.Table:

@@ -1,0 +1,101 @@
+"""`audit` and `demo`: the commands that end in one report."""
+
+from typing import Annotated, Any
+
+import typer
+
+from aftertune.cli import options as o
+from aftertune.cli.console import Terminal, show_json, show_table
+
+EMBEDDED = "embedded:smollm2-135m"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module to the app."""
+    app.command()(audit)
+    app.command()(demo)
+
+
+def audit(
+    base: o.Base = None,
+    tuned: o.Tuned = None,
+    prompts: o.Prompts = None,
+    data: o.Data = None,
+    responses: o.Responses = None,
+    out: o.Out = o.Path("out"),
+    limit: o.Limit = None,
+    template: o.Template = None,
+    max_new_tokens: o.MaxNewTokens = None,
+    batch_size: o.BatchSize = None,
+    seed: o.Seed = None,
+    device: o.Device = None,
+    dtype: o.Dtype = None,
+    title: Annotated[str | None, typer.Option(help="Title of the report.")] = None,
+    redact: Annotated[bool, typer.Option("--redact", help="Leave all texts out.")] = False,
+    trust_remote_code: o.TrustRemoteCode = False,
+    config: o.ConfigFile = None,
+    as_json: o.AsJson = False,
+) -> None:
+    """Measure what tuning did to your models; write the report."""
+    from aftertune import auditing as composed
+    from aftertune.config import build
+
+    given = {
+        "base": base,
+        "tuned": o.named(tuned, "--tuned") or None,
+        "prompts": prompts,
+        "data": data,
+        "responses": o.named(responses, "--responses") or None,
+        "limit": limit,
+        "template": template,
+        "max_new_tokens": max_new_tokens,
+        "batch_size": batch_size,
+        "seed": seed,
+        "device": device,
+        "dtype": dtype,
+        "title": title,
+        "redact": redact or None,
+        "trust_remote_code": trust_remote_code or None,
+    }
+    result = composed.run(build(composed.AuditConfig, given, config), out, Terminal())
+    show_result(result, as_json)
+
+
+def demo(
+    out: o.Out = o.Path("out"),
+    base: o.Base = None,
+    prompts: Annotated[
+        int | None, typer.Option(help="Evaluation prompts; fewer where time is short.", min=1)
+    ] = None,
+    device: o.Device = None,
+    install: Annotated[
+        bool, typer.Option("--install", help="Install the embedded model's package if missing.")
+    ] = False,
+    as_json: o.AsJson = False,
+) -> None:
+    """Tune the embedded model in three ways, and audit that."""
+    from aftertune.experiments import demo as experiment
+
+    result = experiment.run(base or EMBEDDED, out, Terminal(), prompts, device or "auto", install)
+    show_result(result, as_json)
+
+
+def show_result(result: Any, as_json: bool) -> None:
+    """The headline of each model, and where the page is."""
+    if as_json:
+        show_json(
+            {
+                "report": str(result.report_path),
+                "summary": result.summary,
+                "artefacts": {
+                    name: {"responses": str(m.responses.folder), "shift": str(m.shift.folder)}
+                    for name, m in result.models.items()
+                },
+            }
+        )
+        return
+    from aftertune.report.headline import COLUMNS, headline
+
+    rows = [headline(name, model.shift.about) for name, model in result.models.items()]
+    show_table("Shift from base, on each tuned model's own greedy answers", COLUMNS, rows)
+    typer.echo(f"report: {result.report_path}")

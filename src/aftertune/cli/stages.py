@@ -1,0 +1,301 @@
+"""The stages as commands: rows, tune, respond, shift, report."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from aftertune.cli import options as o
+from aftertune.cli.console import Terminal, printable, show_json, show_table
+from aftertune.errors import ConfigError
+
+if TYPE_CHECKING:
+    from aftertune.artefact import Artefact
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module to the app."""
+    for command in (rows, tune, respond, shift, report):
+        app.command()(command)
+
+
+def rows(
+    data: o.Data = None,
+    prompts: o.Prompts = None,
+    out: o.Out = Path("out"),
+    format: o.Format = None,
+    split: Annotated[str | None, typer.Option(help="Split of a hub data set.")] = None,
+    limit: o.Limit = None,
+    strict: o.Strict = False,
+    as_json: o.AsJson = False,
+) -> None:
+    """Load rows or prompts and count what is in them.
+
+    Duplicates, conflicting answers, empty and bad rows, overlap of rows with prompts.
+    """
+    from aftertune import auditing
+    from aftertune.data import run as stage
+
+    if not data and not prompts:
+        raise ConfigError("nothing to load: give --data ROWS, --prompts PROMPTS, or both.")
+    terminal = Terminal()
+    options = {"format": format, "split": split, "strict": strict or None}
+    loaded: dict[str, Artefact] = {}
+    if data:
+        loaded["rows"] = auditing.read_rows(data, out, terminal, limit=limit, **options)
+    if prompts:
+        own = {} if data else options  # with rows beside them, the prompts' format is recognised
+        loaded["prompts"] = auditing.read_prompts(prompts, limit, out, terminal, **own)
+    result: dict[str, Any] = {
+        name: {"artefact": str(found.folder), "counts": found.counts, **found.about}
+        for name, found in loaded.items()
+    }
+    if len(loaded) == 2:
+        result["overlap"] = stage.overlap(loaded["rows"], loaded["prompts"])
+    if as_json:
+        show_json(result)
+        return
+    for name, found in result.items():
+        show_table(name, ["", "count"], list(_lines(found)))
+
+
+def tune(
+    base: o.Base = None,
+    data: o.Data = None,
+    out: o.Out = Path("out"),
+    method: Annotated[
+        str | None, typer.Option(help="full (all parameters; the paper's SFT) or lora (its LFT).")
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="paper (3 epochs, 5e-5, batch 32, rank 8) or alpaca.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="What progress calls this run.")] = None,
+    epochs: Annotated[int | None, typer.Option(min=1)] = None,
+    max_steps: Annotated[int | None, typer.Option(help="Stop after N steps.", min=1)] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Rows per optimiser step (effective batch).", min=1)
+    ] = None,
+    micro_batch_tokens: Annotated[
+        int | None, typer.Option(help="Tokens computed at once, padding included.", min=1)
+    ] = None,
+    max_length: Annotated[int | None, typer.Option(help="Tokens per row; the rest is cut.")] = None,
+    schedule: Annotated[str | None, typer.Option(help="cosine, linear or constant.")] = None,
+    warmup_ratio: Annotated[float | None, typer.Option(help="Share of the steps.")] = None,
+    lora_rank: Annotated[int | None, typer.Option(min=1)] = None,
+    lora_alpha: Annotated[int | None, typer.Option(min=1)] = None,
+    lora_dropout: Annotated[float | None, typer.Option()] = None,
+    target_modules: Annotated[
+        str | None, typer.Option(help="all-linear, or module names with commas between.")
+    ] = None,
+    dora: Annotated[bool, typer.Option("--dora", help="Weight-decomposed LoRA.")] = False,
+    quantize: Annotated[
+        str | None, typer.Option(help="4bit: QLoRA; needs a GPU and bitsandbytes; unverified.")
+    ] = None,
+    neftune_alpha: Annotated[float | None, typer.Option(help="NEFTune noise.")] = None,
+    gradient_checkpointing: Annotated[bool, typer.Option("--gradient-checkpointing")] = False,
+    subset: Annotated[
+        int | None, typer.Option(help="N rows drawn at random; smaller sets lie in larger.", min=1)
+    ] = None,
+    token_budget: Annotated[
+        int | None, typer.Option(help="At most N tokens, rows times epochs.", min=1)
+    ] = None,
+    hold_out: Annotated[
+        float | None, typer.Option(help="Share of rows kept out, by near-duplicate cluster.")
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="JSON, CSV or Parquet: row_id or row_index, weight.")
+    ] = None,
+    take_plan: Annotated[
+        Path | None, typer.Option(help="A tune-… artefact whose split and batches to use.")
+    ] = None,
+    train_on: Annotated[str | None, typer.Option(help="all or last assistant turns.")] = None,
+    template: o.Template = None,
+    seed: o.Seed = None,
+    shuffle_seed: Annotated[int | None, typer.Option(help="Seed of the order of rows.")] = None,
+    dtype: o.Dtype = None,
+    device: o.Device = None,
+    checkpoint_seconds: Annotated[
+        float | None, typer.Option(help="Seconds between resume checkpoints.")
+    ] = None,
+    format: o.Format = None,
+    strict: o.Strict = False,
+    limit: o.Limit = None,
+    trust_remote_code: o.TrustRemoteCode = False,
+    config: o.ConfigFile = None,
+    as_json: o.AsJson = False,
+) -> None:
+    """Tune a base on rows, with all parameters or with LoRA."""
+    given = dict(locals())
+    from aftertune import auditing
+    from aftertune.config import build
+    from aftertune.tune import run as stage
+    from aftertune.tune.config import TuneConfig
+
+    reading = {name: given.pop(name) or None for name in ("format", "strict", "limit")}
+    for name in ("data", "out", "config", "as_json"):
+        given.pop(name)
+    for flag in ("dora", "gradient_checkpointing", "trust_remote_code"):
+        given[flag] = given[flag] or None
+    if target_modules and target_modules != "all-linear":
+        given["target_modules"] = [part.strip() for part in target_modules.split(",")]
+    if not data:
+        raise ConfigError("no rows are given; add --data ROWS.")
+    checked = build(TuneConfig, given, config)
+    terminal = Terminal()
+    loaded = auditing.read_rows(data, out, terminal, **reading)
+    made = stage.run(checked, loaded, out, terminal)
+    _show(made, as_json, f"model: {made.folder / 'model'}")
+
+
+def respond(
+    base: o.Base = None,
+    tuned: o.Tuned = None,
+    prompts: o.Prompts = None,
+    responses: o.Responses = None,
+    out: o.Out = Path("out"),
+    template: o.Template = None,
+    max_new_tokens: o.MaxNewTokens = None,
+    temperature: Annotated[
+        float | None, typer.Option(help="Sample at this temperature; else greedy.")
+    ] = None,
+    top_p: Annotated[float | None, typer.Option()] = None,
+    top_k: Annotated[int | None, typer.Option(min=1)] = None,
+    n: Annotated[int | None, typer.Option("-n", help="Answers to each prompt.", min=1)] = None,
+    prefix: Annotated[
+        str | None, typer.Option(help="JSONL or Parquet: prompt_id, prefix_token_ids.")
+    ] = None,
+    batch_size: o.BatchSize = None,
+    limit: o.Limit = None,
+    seed: o.Seed = None,
+    device: o.Device = None,
+    dtype: o.Dtype = None,
+    format: o.Format = None,
+    strict: o.Strict = False,
+    trust_remote_code: o.TrustRemoteCode = False,
+    config: o.ConfigFile = None,
+    as_json: o.AsJson = False,
+) -> None:
+    """Answer prompts, or take answers that exist.
+
+    With --tuned the tuned models answer, with --base alone the base does.
+    """
+    given = dict(locals())
+    from aftertune import auditing
+    from aftertune.config import build
+    from aftertune.respond import run as stage
+    from aftertune.respond.config import RespondConfig
+
+    for name in ("base", "tuned", "prompts", "responses", "out", "limit", "format", "strict",
+                 "config", "as_json"):  # fmt: skip
+        given.pop(name)
+    given["trust_remote_code"] = trust_remote_code or None
+    terminal = Terminal()
+    models = o.named(tuned, "--tuned") or ({"base": base} if base else {})
+    reading = {"format": format, "strict": strict or None}
+    asked = auditing.read_prompts(prompts, limit, out, terminal, **reading) if prompts else None
+    made: list[Artefact] = []
+    for name, source in o.named(responses, "--responses").items():
+        model = models.get(name) or next(iter(models.values()), None)
+        made.append(
+            auditing.read_responses(
+                source, name, model, base, template or "auto", asked, out, terminal
+            )
+        )
+    if not made and (asked is None or not models):
+        raise ConfigError(
+            "give --prompts PROMPTS and a model (--tuned NAME=MODEL or --base MODEL)."
+        )
+    if not responses and asked is not None:
+        for name, model in models.items():
+            options = {**given, "model": model, "base": base if tuned else None, "name": name}
+            made.append(stage.run(build(RespondConfig, options, config), asked, out, terminal))
+    for artefact in made:
+        _show(artefact, as_json)
+
+
+def shift(
+    base: o.Base = None,
+    tuned: o.Tuned = None,
+    responses: o.Responses = None,
+    out: o.Out = Path("out"),
+    template: o.Template = None,
+    top_k: Annotated[int | None, typer.Option(help="Tokens kept of both models.", min=1)] = None,
+    seed: o.Seed = None,
+    device: o.Device = None,
+    dtype: o.Dtype = None,
+    trust_remote_code: o.TrustRemoteCode = False,
+    config: o.ConfigFile = None,
+    as_json: o.AsJson = False,
+) -> None:
+    """Measure the shift from base to tuned on answers."""
+    from aftertune import auditing
+    from aftertune.config import build
+    from aftertune.shift import run as stage
+    from aftertune.shift.config import ShiftConfig
+
+    models = o.named(tuned, "--tuned")
+    if not models or not responses:
+        raise ConfigError("give --tuned NAME=MODEL and --responses ANSWERS.")
+    if len(models) > 1:
+        raise ConfigError("shift takes one --tuned model; `aftertune audit` takes several.")
+    name, model = next(iter(models.items()))
+    source = next(iter(o.named(responses, "--responses").values()))
+    options = {
+        "base": base, "tuned": model, "name": name, "top_k": top_k, "seed": seed, "device": device,
+        "dtype": dtype, "trust_remote_code": trust_remote_code or None,
+    }  # fmt: skip
+    checked = build(ShiftConfig, options, config)
+    terminal = Terminal()
+    answers = auditing.read_responses(
+        source, name, model, checked.base, template or "auto", None, out, terminal
+    )
+    made = stage.run(checked, answers, out, terminal)
+    if as_json:
+        _show(made, as_json)
+        return
+    from aftertune.report.headline import COLUMNS, headline
+
+    show_table("Shift from base", COLUMNS, [headline(name, made.about)])
+    _show(made, as_json)
+
+
+def report(
+    shifts: Annotated[list[Path], typer.Argument(help="shift-… artefacts, one per tuned model.")],
+    data: o.Data = None,
+    prompts: o.Prompts = None,
+    out: o.Out = Path("out"),
+    title: Annotated[str | None, typer.Option(help="Title of the report.")] = None,
+    redact: Annotated[bool, typer.Option("--redact", help="Leave all texts out.")] = False,
+    as_json: o.AsJson = False,
+) -> None:
+    """Write the page about measured shifts."""
+    from aftertune import auditing
+
+    made = auditing.report_on(shifts, data, prompts, out, Terminal(), title, redact)
+    _show(made, as_json, f"report: {made.folder / 'report.html'}")
+
+
+def _show(made: "Artefact", as_json: bool, line: str | None = None) -> None:
+    if as_json:
+        show_json({"artefact": str(made.folder), "id": made.id, "counts": made.counts,
+                   "about": made.about})  # fmt: skip
+        return
+    for name, count in made.counts.items():
+        if count:
+            typer.echo(printable(f"{name}: {count}"))
+    typer.echo(f"artefact: {made.folder}")
+    if line:
+        typer.echo(line)
+
+
+def _lines(found: dict[str, Any], prefix: str = "") -> Any:
+    """A nested mapping of counts as (name, count) lines."""
+    for name, value in found.items():
+        label = f"{prefix}{name}".replace("_", " ")
+        if isinstance(value, dict):
+            yield from _lines(value, f"{label}: ")
+        elif isinstance(value, list):
+            yield (label, f"{len(value)} listed" if value else "none")
+        elif value is not None:
+            yield (label, str(value))
