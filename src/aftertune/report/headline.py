@@ -1,0 +1,1 @@
+"""One line per tuned model for the terminal. Pure."""
