@@ -4,7 +4,7 @@ A stage asks its `Progress` for a task and advances it; it never prints by itsel
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 
@@ -15,10 +15,14 @@ class Task(Protocol):
         """`amount` more units are done; `note` stands beside the bar."""
 
 
+# A bar that closes itself.
+TaskContext = AbstractContextManager[Task]
+
+
 class Progress(Protocol):
     """Where bars and sentences go."""
 
-    def task(self, label: str, total: float, done: float = 0) -> "TaskContext":
+    def task(self, label: str, total: float, done: float = 0) -> TaskContext:
         """A bar for `total` units of which `done` were finished by an earlier run."""
 
     def say(self, sentence: str) -> None:
@@ -26,14 +30,6 @@ class Progress(Protocol):
 
     def warn(self, sentence: str) -> None:
         """One line that the user should not miss."""
-
-
-class TaskContext(Protocol):
-    """A bar that closes itself."""
-
-    def __enter__(self) -> Task: ...
-
-    def __exit__(self, *exc: object) -> None: ...
 
 
 class _SilentTask:
