@@ -40,7 +40,7 @@ class Terminal:
     def task(self, label: str, total: float, done: float = 0) -> Iterator[Task]:
         if self.err.is_terminal:
             with _bars(self.err) as bars:
-                number = bars.add_task(printable(label), total=total, completed=done, note="")
+                number = bars.add_task(printable(label), total=total, completed=int(done), note="")
                 yield _BarTask(bars, number)
         else:
             line = _LineTask(self.err, label, total, done)
@@ -129,11 +129,13 @@ def printable(text: str) -> str:
     )
 
 
-def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """A table on standard output."""
+def show_table(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], left: bool = False
+) -> None:
+    """A table on standard output; columns after the first stand right unless `left`."""
     table = Table(title=printable(title), title_justify="left")
     for number, column in enumerate(columns):
-        table.add_column(printable(column), justify="left" if number == 0 else "right")
+        table.add_column(printable(column), justify="left" if left or number == 0 else "right")
     for row in rows:
         table.add_row(*(escape(printable(cell)) for cell in row))
     Console(highlight=False, width=None if sys.stdout.isatty() else 140).print(table)

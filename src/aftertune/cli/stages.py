@@ -55,8 +55,14 @@ def rows(
     if as_json:
         show_json(result)
         return
-    for name, found in result.items():
-        show_table(name, ["", "count"], list(_lines(found)))
+    from aftertune.report.rows import section
+
+    manifests = {name: found.manifest for name, found in loaded.items()}
+    shown = section(manifests.get("rows"), manifests.get("prompts"), result.get("overlap"))
+    for title, facts in shown["groups"]:
+        show_table(title, ["", "what was found"], facts, left=True)
+    for line in shown["sentences"] + [f"artefact: {found.folder}" for found in loaded.values()]:
+        typer.echo(printable(line))
 
 
 def tune(
@@ -287,15 +293,3 @@ def _show(made: "Artefact", as_json: bool, line: str | None = None) -> None:
     typer.echo(f"artefact: {made.folder}")
     if line:
         typer.echo(line)
-
-
-def _lines(found: dict[str, Any], prefix: str = "") -> Any:
-    """A nested mapping of counts as (name, count) lines."""
-    for name, value in found.items():
-        label = f"{prefix}{name}".replace("_", " ")
-        if isinstance(value, dict):
-            yield from _lines(value, f"{label}: ")
-        elif isinstance(value, list):
-            yield (label, f"{len(value)} listed" if value else "none")
-        elif value is not None:
-            yield (label, str(value))
