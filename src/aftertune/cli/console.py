@@ -23,6 +23,7 @@ from rich.progress import (
 )
 from rich.progress import Progress as RichBars
 from rich.table import Table
+from rich.text import Text
 
 from aftertune.progress import Task
 
@@ -53,6 +54,10 @@ class Terminal:
     def warn(self, sentence: str) -> None:
         self.warnings.append(sentence)
         self.err.print("[bold yellow]warning:[/] " + escape(printable(sentence)))
+
+    def show(self, text: Text) -> None:
+        """Styled text, like a row with its trained part coloured."""
+        self.err.print(text)
 
     def fail(self, sentence: str) -> None:
         """The one sentence of a UserError."""

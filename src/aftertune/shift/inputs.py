@@ -1,0 +1,109 @@
+"""What goes into a shift: which two models, and which responses both of them can read."""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from aftertune.errors import ModelError
+from aftertune.models import embedded
+from aftertune.models.reference import Identity, ModelRef, identity, local, resolve
+from aftertune.progress import Progress
+from aftertune.shift.config import ShiftConfig
+from aftertune.shift.pair import Item
+
+NO_IDS = "no token ids"
+EMPTY = "no tokens in the response"
+NO_PROMPT = "no tokens in the prompt"
+UNREADABLE = "a token that one of the models has no embedding for"
+TOO_LONG = "longer than the context of one of the models"
+
+
+@dataclass(frozen=True)
+class Models:
+    """Which two models were named; both are on this machine."""
+
+    base: ModelRef
+    tuned: ModelRef
+    base_identity: Identity
+    tuned_identity: Identity
+
+    @property
+    def share_weights(self) -> bool:
+        """The tuned model is an adapter on this very base: one set of weights serves both."""
+        inside = self.tuned_identity.base
+        return inside is not None and inside.sha256 == self.base_identity.sha256
+
+    @property
+    def are_the_same(self) -> bool:
+        """A model against itself, to see nothing."""
+        return self.base_identity.sha256 == self.tuned_identity.sha256
+
+
+def find_models(config: ShiftConfig, progress: Progress) -> Models:
+    """Resolve both models. An adapter stands on the base that it names, or, where that cannot be
+    had or is `config.base` by another name, on `config.base`. Raises ModelError.
+    """
+    base = local(resolve(config.base))
+    base_identity = identity(base)
+    try:
+        tuned = local(resolve(config.tuned))
+        tuned_identity = identity(tuned)
+    except ModelError:  # perhaps an adapter whose base is elsewhere by now
+        tuned = local(resolve(config.tuned, base))
+        tuned_identity = identity(tuned)
+    found = Models(base, tuned, base_identity, tuned_identity)
+    if tuned.kind != "adapter" or found.share_weights:
+        return found
+    if _is_copy_of(tuned.base, base):
+        tuned = local(resolve(config.tuned, base))
+        return Models(base, tuned, base_identity, identity(tuned))
+    assert tuned.base is not None
+    progress.warn(
+        f"{config.tuned} is an adapter on {tuned.base.spec}, which is not {config.base}: the shift "
+        "holds what lies between these two as well."
+    )
+    return found
+
+
+def _is_copy_of(inside: ModelRef | None, base: ModelRef) -> bool:
+    """Whether an adapter names the unpacked copy of the embedded model that is the base."""
+    if base.kind != "embedded" or inside is None or inside.path is None:
+        return False
+    return inside.path.resolve() == embedded.folder(base).resolve()
+
+
+def readable(
+    responses: pa.Table, vocabulary_sizes: tuple[int, int], context: int | None
+) -> tuple[list[Item], dict[str, int]]:
+    """The responses that both models can read, in order; how many of the others, by reason.
+
+    vocabulary_sizes: embedding rows of base and tuned. context: the shorter of both models'
+    longest sequences, None where neither has a limit.
+    """
+    columns = ["response_id", "prompt_token_ids", "response_token_ids", "response", "finish_reason"]
+    items, skipped = [], Counter[str]()
+    for record in responses.select(columns).to_pylist():
+        if reason := _why_not(record, min(vocabulary_sizes), context):
+            skipped[reason] += 1
+            continue
+        prompt, response = record["prompt_token_ids"], record["response_token_ids"]
+        stopped = record["finish_reason"] == "stop"
+        items.append(Item(record["response_id"], prompt, response, record["response"], stopped))
+    return items, dict(sorted(skipped.items()))
+
+
+def _why_not(record: dict[str, Any], size: int, context: int | None) -> str | None:
+    prompt, response = record["prompt_token_ids"], record["response_token_ids"]
+    if prompt is None or response is None:
+        return NO_IDS
+    if not response:
+        return EMPTY
+    if not prompt:  # nothing would predict the first token
+        return NO_PROMPT
+    if max([*prompt, *response[:-1]]) >= size:  # the last token is predicted, never read
+        return UNREADABLE
+    if context is not None and len(prompt) + len(response) > context:
+        return TOO_LONG
+    return None
