@@ -21,7 +21,7 @@ from aftertune.shift.common import CommonIds
 from aftertune.shift.config import ShiftConfig
 from aftertune.shift.pair import Item, Pair, score
 from aftertune.shift.run import NOT_NUMBERS, OTHER_TEXT, run
-from conftest import save_model
+from tiny_models import save_model
 
 NATS = 1e-5
 DIVERGENCES = ["kl_tuned_base_nats", "kl_base_tuned_nats", "js_nats"]

@@ -16,7 +16,6 @@ from typing import Any
 
 from aftertune import artefact, schema
 from aftertune.artefact import Artefact, Input, Plan
-from aftertune.data import templates
 from aftertune.data.conversations import BadRow
 from aftertune.data.raw import RAW_CHARACTERS, Raw
 from aftertune.data.render import render_prompt
@@ -35,6 +34,7 @@ from aftertune.respond.prompts import (
     records_of,
     short_name,
     tell,
+    template_for,
     template_input,
 )
 
@@ -204,7 +204,7 @@ def _encoder(config: GivenConfig) -> tuple[Encoder | None, list[Input]]:
         return None, []
     ref = local(resolve(config.model, config.base))
     tokenizer = load_tokenizer(ref, trust_remote_code=config.trust_remote_code)
-    template = templates.get(config.template, tokenizer)
+    template = template_for(config.template, ref, tokenizer)
     found = identity(ref).as_input("model")
     return Encoder(tokenizer, template), [found, template_input(template)]
 

@@ -12,9 +12,10 @@ from typing import Any
 from aftertune.artefact import Artefact, Input, hash_file
 from aftertune.data.readers import read_file
 from aftertune.data.render import render_prompt
-from aftertune.data.templates import Template
+from aftertune.data.templates import BUILTIN, Template, get
 from aftertune.errors import ArtefactError, InputError, TemplateError
 from aftertune.models.load import Loaded
+from aftertune.models.reference import ModelRef, tuning_facts
 from aftertune.progress import Progress
 
 TOO_LONG = "prompt and answer do not fit into the model's context"
@@ -134,6 +135,18 @@ def read_prefixes(path: str) -> tuple[dict[str, list[int]], Input]:
         found[prompt_id] = list(ids or [])
     sha256 = hash_file(Path(path))
     return found, Input("prefix", sha256, sha256, path)
+
+
+def template_for(name: str, ref: ModelRef, tokenizer: Any) -> Template:
+    """The template `name`; `auto` is the one that a model was tuned with, if it was tuned here.
+
+    Another template would be a second difference between base and tuned beside the tuning.
+    """
+    facts = tuning_facts(ref) if name == "auto" else None
+    if facts and facts["source"] == "tune" and ref.path:
+        kept = ref.path.parent / "template.jinja"
+        name = facts["template"] if facts["template"] in (*BUILTIN, "chat") else str(kept)
+    return get(name, tokenizer)
 
 
 def template_input(template: Template) -> Input:

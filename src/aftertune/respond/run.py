@@ -15,7 +15,6 @@ import torch
 
 from aftertune import artefact, schema
 from aftertune.artefact import Artefact, Draft, Plan
-from aftertune.data import templates
 from aftertune.data.render import stop_ids
 from aftertune.data.templates import Template
 from aftertune.errors import InputError, ModelError
@@ -42,6 +41,7 @@ from aftertune.respond.prompts import (
     records_of,
     short_name,
     tell,
+    template_for,
     template_input,
 )
 
@@ -57,7 +57,7 @@ def run(config: RespondConfig, prompts: Artefact, out: Path, progress: Progress)
     records = records_of(prompts)[: config.limit]
     ref = local(resolve(config.model, config.base))
     tokenizer = load_tokenizer(ref, trust_remote_code=config.trust_remote_code)
-    template = templates.get(config.template, tokenizer)
+    template = template_for(config.template, ref, tokenizer)
     prefixes, prefix_input = read_prefixes(config.prefix) if config.prefix else ({}, None)
     device = choose_device(config.device)
     resolved = _resolved(config, ref, template, device)

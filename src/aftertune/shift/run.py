@@ -6,8 +6,10 @@ measured first. Where a shift in 16 bits turns out not to be well above it, ever
 in float32 instead.
 """
 
+import json
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +36,7 @@ from aftertune.shift.inputs import Models, find_models
 from aftertune.shift.pair import Item, score
 from aftertune.shift.prepare import Measured, Ready, prepare
 from aftertune.shift.summary import summarise, summarise_floor
+from aftertune.text.spans import pieces
 
 VERSION = 1
 
@@ -146,6 +149,7 @@ def _finish(
         "without_rank": {"argmax outside the common vocabulary":
                          table.column("base_rank_of_tuned_argmax").null_count},
     }  # fmt: skip
+    _write_pieces(draft, ready)
     floor = summarise_floor(_written(draft, "noise_floor"), measured.dtype, measured.absent)
     base = ready.pair.base
     about = {
@@ -166,6 +170,22 @@ def _finish(
         "template": responses.about.get("template"),
     }
     return draft.finish(counts, about)
+
+
+def _write_pieces(draft: Draft, ready: Ready) -> None:
+    """`pieces.json`: the piece of every preferred token, so that no reader needs a tokenizer."""
+    found: set[int] = set()
+    for name in ("base_top", "tuned_top"):
+        entries = _written(draft, "tokens", [name]).column(name).combine_chunks().flatten()
+        found.update(entries.field("token_id").unique().to_pylist())
+    ids = sorted(found)
+    known = dict(zip(map(str, ids), pieces(ready.pair.tuned.tokenizer, ids), strict=True))
+    text = json.dumps(known, ensure_ascii=False)
+    artefact.write_durably(draft.folder / "pieces.json", partial(_write_text, text))
+
+
+def _write_text(text: str, path: Path) -> None:
+    path.write_text(text, encoding="utf-8")
 
 
 def _describe(identity: Identity, facts: dict[str, Any]) -> dict[str, Any]:
