@@ -1,0 +1,166 @@
+"""The stage `report`: shift, respond and tune artefacts in, one HTML file out."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from aftertune import artefact
+from aftertune.artefact import Artefact, Input, Plan
+from aftertune.errors import ArtefactError, InputError, UserError
+from aftertune.models.load import load_tokenizer
+from aftertune.progress import Progress
+from aftertune.report.config import ReportConfig
+from aftertune.report.page import render
+from aftertune.report.view import ModelTables, build
+from aftertune.text.spans import pieces
+
+VERSION = 1
+PAGE, DATA = "report.html", "summary.json"
+PIECES = "pieces.json"  # of a shift artefact: {token id: the vocabulary's piece}
+
+
+@dataclass(frozen=True)
+class ReportModel:
+    """One tuned model. `tune` is None for a checkpoint that was tuned elsewhere."""
+
+    name: str
+    shift: Artefact
+    responses: Artefact
+    tune: Artefact | None = None
+
+
+@dataclass(frozen=True)
+class ReportInputs:
+    """Everything the page is made of; overlap as from `data.run.overlap`."""
+
+    models: Sequence[ReportModel]
+    rows: Artefact | None = None
+    prompts: Artefact | None = None
+    overlap: Mapping[str, Any] | None = None
+
+
+def run(config: ReportConfig, inputs: ReportInputs, out: Path, progress: Progress) -> Artefact:
+    """Write `report.html` and `summary.json` (what the page shows, without the answers).
+
+    Raises InputError when no model is given or two have one name, ArtefactError when an artefact
+    is of another stage than its place asks for.
+    """
+    _check(inputs)
+    plan = Plan("report", VERSION, config.given(), config, _inputs(inputs), artefact.environment())
+    if found := artefact.find(out, plan):
+        return found
+    with progress.task("report", 3) as task:
+        models = [read_model(given, config.redact, progress) for given in inputs.models]
+        task.advance()
+        view = build(
+            config,
+            models,
+            metadata.version("aftertune"),
+            inputs.rows.manifest if inputs.rows else None,
+            inputs.prompts.manifest if inputs.prompts else None,
+            inputs.overlap,
+        )
+        task.advance()
+        page = render(view)
+        data = json.dumps({**view, "answers": None}, ensure_ascii=False, indent=1, allow_nan=False)
+        task.advance()
+    with artefact.draft(out, plan) as draft:
+        for name, text in ((PAGE, page), (DATA, data)):
+            artefact.write_durably(draft.folder / name, _writer(text))
+        about = {
+            "findings": view["conclusion"]["findings"],
+            "cautions": view["conclusion"]["cautions"],
+            "page": PAGE,
+        }
+        counts = {"done": len(models), "skipped": {}, "unscored": {}}
+        return draft.finish(counts, about)
+
+
+def _writer(text: str) -> Any:
+    return lambda path: path.write_bytes(text.encode("utf-8"))  # no newline translation: hashes
+
+
+def _check(inputs: ReportInputs) -> None:
+    if not inputs.models:
+        raise InputError("a report needs at least one tuned model; name it with --tuned NAME=PATH.")
+    names = [given.name for given in inputs.models]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"two models are called {name}; give each --tuned another name.")
+    for given in inputs.models:
+        _is(given.shift, "shift", "tokens")
+        _is(given.responses, given.responses.stage, "responses")
+        if given.tune:
+            _is(given.tune, "tune", "loss")
+
+
+def _is(found: Artefact, stage: str, table: str) -> None:
+    if found.stage != stage or table not in found.tables:
+        raise ArtefactError(
+            f"{found.folder} is not what the report needs; give a {stage} artefact."
+        )
+
+
+def _inputs(inputs: ReportInputs) -> tuple[Input, ...]:
+    """All artefacts under names that keep the order of the models."""
+    found = []
+    for place, given in enumerate(inputs.models):
+        parts = {"shift": given.shift, "responses": given.responses, "tune": given.tune}
+        found += [
+            part.as_input(f"{place} {given.name}: {kind}") for kind, part in parts.items() if part
+        ]
+    if inputs.rows:
+        found.append(inputs.rows.as_input("rows"))
+    if inputs.prompts:
+        found.append(inputs.prompts.as_input("prompts"))
+    if inputs.overlap is not None:
+        key = artefact.hash_json(inputs.overlap)
+        found.append(Input("overlap", key, key, ""))
+    return tuple(found)
+
+
+def read_model(given: ReportModel, redact: bool, progress: Progress) -> ModelTables:
+    """One model's manifests and tables; with `redact` no pieces of its vocabulary."""
+    return ModelTables(
+        name=given.name,
+        shift=given.shift.manifest,
+        tokens=given.shift.table("tokens"),
+        respond=given.responses.manifest,
+        responses=given.responses.table("responses"),
+        tune=given.tune.manifest if given.tune else None,
+        loss=given.tune.table("loss") if given.tune else None,
+        pieces=None if redact else _pieces(given, progress),
+    )
+
+
+def _pieces(given: ReportModel, progress: Progress) -> dict[int, str]:
+    """The vocabulary's piece of every preferred token: kept by the shift, or the tokenizer's.
+
+    The tokens table holds pieces only of the tokens that stand in answers. Without either, the
+    others are shown as their ids, after a warning.
+    """
+    kept = given.shift.folder / PIECES
+    if kept.exists():
+        known = json.loads(kept.read_text(encoding="utf-8"))
+        return {int(token_id): piece for token_id, piece in known.items()}
+    config = given.shift.config
+    try:
+        tokenizer = load_tokenizer(config["tuned"], config["base"], config["trust_remote_code"])
+    except UserError as error:
+        progress.warn(f"{given.name}: some preferred tokens are shown as ids, because {error}")
+        return {}
+    ids = sorted(_preferred(given.shift))
+    return dict(zip(ids, pieces(tokenizer, ids), strict=True))
+
+
+def _preferred(shift: Artefact) -> set[int]:
+    """Every id among the preferred tokens of both models."""
+    found: set[int] = set()
+    for part in shift.parts("tokens"):
+        for column in ("base_top", "tuned_top"):
+            entries = part.column(column).combine_chunks().flatten()
+            found.update(entries.field("token_id").unique().to_pylist())
+    return found
