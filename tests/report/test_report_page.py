@@ -132,31 +132,13 @@ def test_a_redacted_page(tmp_path: Path) -> None:
     assert "<script" not in (folder / "report.html").read_text(encoding="utf-8")
 
 
-def test_pieces_come_from_the_tokenizer_where_the_shift_kept_none(
-    tmp_path: Path, tiny_llama: Path
-) -> None:
+def test_a_shift_without_its_pieces_is_refused(tmp_path: Path) -> None:
     response = response_record(0, "m", "The")
     made = model_artefacts(
-        tmp_path, "m", [(response, [token_record(response["response_id"], 0, char_end=3)])],
-        pieces=None, shift_config={"tuned": str(tiny_llama), "base": str(tiny_llama)},
-    )  # fmt: skip
-    folder = run(ReportConfig(), ReportInputs([made]), tmp_path, Silent()).folder
-    data = json.loads(Page((folder / "report.html").read_text()).inside["script"][0])
-    # byte-level ids 3 and 4 of the tiny tokenizer are ! and "; the answer's own piece is kept
-    assert data["pieces"] == ["␣The", '"']
-
-
-def test_a_lost_tokenizer_is_said(tmp_path: Path) -> None:
-    response = response_record(0, "m", "The")
-    gone = str(tmp_path / "gone")
-    made = model_artefacts(
-        tmp_path, "m", [(response, [token_record(response["response_id"], 0, char_end=3)])],
-        pieces=None, shift_config={"tuned": gone, "base": gone},
-    )  # fmt: skip
-    progress = Silent()
-    folder = run(ReportConfig(), ReportInputs([made]), tmp_path, progress).folder
-    assert "are shown as ids" in progress.warnings[0]
-    assert '"#4"' in (folder / "report.html").read_text(encoding="utf-8")
+        tmp_path, "m", [(response, [token_record(response["response_id"], 0)])], pieces=None
+    )
+    with pytest.raises(ArtefactError, match=r"has no pieces\.json"):
+        run(ReportConfig(), ReportInputs([made]), tmp_path, Silent())
 
 
 def test_wrong_inputs_are_one_sentence(tmp_path: Path) -> None:

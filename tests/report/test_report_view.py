@@ -19,7 +19,8 @@ from made_report import (
     token_record,
 )
 
-from aftertune.progress import Silent
+from aftertune.models import embedded
+from aftertune.models.reference import ModelRef
 from aftertune.report import rows
 from aftertune.report.comparison import by_prompt
 from aftertune.report.config import ReportConfig
@@ -31,7 +32,7 @@ from aftertune.report.view import build
 
 def view(*models: ReportModel, overlap: dict[str, Any] | None = None, **options: Any) -> Any:
     config = ReportConfig(**options)
-    tables = [read_model(given, config.redact, Silent()) for given in models]
+    tables = [read_model(given, config.redact) for given in models]
     return build(config, tables, "1.2.3", None, None, overlap)
 
 
@@ -76,7 +77,7 @@ def test_differences_are_paired_by_prompt(tmp_path: Path) -> None:
 
 
 def test_several_answers_to_a_prompt_are_one_group(tmp_path: Path) -> None:
-    given = read_model(small(tmp_path, "m", {0: [0.5, 0.5], 1: [0.25]}), False, Silent())
+    given = read_model(small(tmp_path, "m", {0: [0.5, 0.5], 1: [0.25]}), False)
     same = given.responses.set_column(1, "prompt_id", [["p0", "p0"]])
     assert by_prompt(given.tokens, given.responses) == {"p0": (1.0, 2), "p1": (0.25, 1)}
     assert by_prompt(given.tokens, same) == {"p0": (1.25, 3)}
@@ -129,10 +130,11 @@ def test_a_checkpoint_tuned_elsewhere(tmp_path: Path) -> None:
     assert "learning rate of theirs is unknown" in " ".join(found["conclusion"]["cautions"])
 
 
-def test_an_adapter_on_the_embedded_model_knows_its_base(tmp_path: Path) -> None:
-    """The base's facts are absent where it is the tuned model with its adapter off."""
-    given = read_model(small(tmp_path, "m", {0: [0.5]}, method="lora"), False, Silent())
-    given.shift["about"]["models"]["base"]["spec"] = "embedded:smollm2-135m"
+def test_a_base_that_is_an_assistant_is_said(tmp_path: Path) -> None:
+    given = read_model(small(tmp_path, "m", {0: [0.5]}, method="lora"), False)
+    given.shift["about"]["models"]["base"]["facts"]["note"] = embedded.facts(
+        ModelRef("embedded", "embedded:smollm2-135m", None, None)
+    )
     found = build(ReportConfig(), [given], "1")
     assert "verdict about pure base checkpoints" in " ".join(found["conclusion"]["cautions"])
     assert found["models"][0]["rank"] == 8

@@ -1,5 +1,6 @@
 """`audit` and `demo`: the commands that end in one report."""
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -22,7 +23,7 @@ def audit(
     prompts: o.Prompts = None,
     data: o.Data = None,
     responses: o.Responses = None,
-    out: o.Out = o.Path("out"),
+    out: o.Out = Path("out"),
     limit: o.Limit = None,
     template: o.Template = None,
     max_new_tokens: o.MaxNewTokens = None,
@@ -62,7 +63,7 @@ def audit(
 
 
 def demo(
-    out: o.Out = o.Path("out"),
+    out: o.Out = Path("out"),
     base: o.Base = None,
     prompts: Annotated[
         int | None, typer.Option(help="Evaluation prompts; fewer where time is short.", min=1)

@@ -266,6 +266,7 @@ def _facts(
     unused: int,
 ) -> dict[str, Any]:
     """What was found, as JSON values. `model` is the base where `ref` is an adapter."""
+    weights = ref.base or ref
     config = model.config.get_text_config()
     quantised = getattr(model.config, "quantization_config", None)
     head, embeddings = model.get_output_embeddings(), model.get_input_embeddings()
@@ -286,7 +287,7 @@ def _facts(
         "base": ref.base.spec if ref.base else None,
         "base_vocab_size": None,
         "unused_tensors": unused,
-        "note": embedded.facts(ref) if ref.kind == "embedded" else None,
+        "note": embedded.facts(weights) if weights.kind == "embedded" else None,
     }
 
 

@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from aftertune.models.reference import EMBEDDED
-
 Facts = dict[str, Any]
 Manifest = Mapping[str, Any]
 
@@ -26,7 +24,7 @@ def model_facts(shift: Manifest, respond: Manifest, tune: Manifest | None) -> Fa
     return {
         "base": short_place(base["spec"]),
         "base_id": base["id"],
-        "base_note": base["facts"].get("note") or _embedded_note(base["spec"]),
+        "base_note": base["facts"]["note"],
         "tuned": short_place(tuned["spec"]),
         "method": method,
         "learning_rate": tuning.get("learning_rate"),
@@ -40,12 +38,6 @@ def model_facts(shift: Manifest, respond: Manifest, tune: Manifest | None) -> Fa
         "given": "source" in asked,
         "stability": stability(respond["about"].get("stability") or {}),
     }
-
-
-def _embedded_note(spec: str) -> str | None:
-    """An adapter scored with its base inside has no facts of the base, but the name tells."""
-    known = EMBEDDED.get(spec.removeprefix("embedded:")) if spec.startswith("embedded:") else None
-    return known.facts if known else None
 
 
 def _others(about: Mapping[str, Any]) -> list[str]:

@@ -9,13 +9,11 @@ from typing import Any
 
 from aftertune import artefact
 from aftertune.artefact import Artefact, Input, Plan
-from aftertune.errors import ArtefactError, InputError, UserError
-from aftertune.models.load import load_tokenizer
+from aftertune.errors import ArtefactError, InputError
 from aftertune.progress import Progress
 from aftertune.report.config import ReportConfig
 from aftertune.report.page import render
 from aftertune.report.view import ModelTables, build
-from aftertune.text.spans import pieces
 
 VERSION = 1
 PAGE, DATA = "report.html", "summary.json"
@@ -53,7 +51,7 @@ def run(config: ReportConfig, inputs: ReportInputs, out: Path, progress: Progres
     if found := artefact.find(out, plan):
         return found
     with progress.task("report", 3) as task:
-        models = [read_model(given, config.redact, progress) for given in inputs.models]
+        models = [read_model(given, config.redact) for given in inputs.models]
         task.advance()
         view = build(
             config,
@@ -122,7 +120,7 @@ def _inputs(inputs: ReportInputs) -> tuple[Input, ...]:
     return tuple(found)
 
 
-def read_model(given: ReportModel, redact: bool, progress: Progress) -> ModelTables:
+def read_model(given: ReportModel, redact: bool) -> ModelTables:
     """One model's manifests and tables; with `redact` no pieces of its vocabulary."""
     return ModelTables(
         name=given.name,
@@ -132,35 +130,13 @@ def read_model(given: ReportModel, redact: bool, progress: Progress) -> ModelTab
         responses=given.responses.table("responses"),
         tune=given.tune.manifest if given.tune else None,
         loss=given.tune.table("loss") if given.tune else None,
-        pieces=None if redact else _pieces(given, progress),
+        pieces=None if redact else _pieces(given.shift),
     )
 
 
-def _pieces(given: ReportModel, progress: Progress) -> dict[int, str]:
-    """The vocabulary's piece of every preferred token: kept by the shift, or the tokenizer's.
-
-    The tokens table holds pieces only of the tokens that stand in answers. Without either, the
-    others are shown as their ids, after a warning.
-    """
-    kept = given.shift.folder / PIECES
-    if kept.exists():
-        known = json.loads(kept.read_text(encoding="utf-8"))
-        return {int(token_id): piece for token_id, piece in known.items()}
-    config = given.shift.config
-    try:
-        tokenizer = load_tokenizer(config["tuned"], config["base"], config["trust_remote_code"])
-    except UserError as error:
-        progress.warn(f"{given.name}: some preferred tokens are shown as ids, because {error}")
-        return {}
-    ids = sorted(_preferred(given.shift))
-    return dict(zip(ids, pieces(tokenizer, ids), strict=True))
-
-
-def _preferred(shift: Artefact) -> set[int]:
-    """Every id among the preferred tokens of both models."""
-    found: set[int] = set()
-    for part in shift.parts("tokens"):
-        for column in ("base_top", "tuned_top"):
-            entries = part.column(column).combine_chunks().flatten()
-            found.update(entries.field("token_id").unique().to_pylist())
-    return found
+def _pieces(shift: Artefact) -> dict[int, str]:
+    """The vocabulary's piece of every preferred token, as the shift kept them."""
+    kept = shift.folder / PIECES
+    if not kept.exists():
+        raise ArtefactError(f"{shift.folder} has no {PIECES}; delete it and run its command again.")
+    return {int(token_id): piece for token_id, piece in json.loads(kept.read_text("utf-8")).items()}

@@ -88,8 +88,13 @@ def prepare(
             for row in table
         ],
         self_test=self_test,
-        shown=selftest.coloured(samples[0].rendered, tokenizer, _WIDTH),
+        shown=selftest.coloured(_to_show(samples), tokenizer, _WIDTH),
     )  # fmt: skip
+
+
+def _to_show(samples: Sequence[selftest.Sample]) -> Rendered:
+    """The shortest of the first rows: one that fits on a screen."""
+    return min((sample.rendered for sample in samples[:20]), key=lambda row: len(row.ids))
 
 
 def _render(
