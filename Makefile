@@ -37,7 +37,7 @@ docs: setup
 	$(BIN)/python scripts/make_cli_docs.py docs/commands.md
 
 bench-tune: setup
-	$(BIN)/python bench/tune.py --out bench/results
+	$(BIN)/python bench/tune.py --out bench/results/tune.json
 
 clean:
 	rm -rf .venv $(OUT)

@@ -226,11 +226,12 @@ def test_where_it_came_from_names_no_folders(tmp_path: Path) -> None:
 
 
 def test_the_line_for_the_terminal(tmp_path: Path) -> None:
-    """Mean 0.6 nats over a floor of 0.0003 is 2,000 floors."""
+    """Means of five tokens by hand; the floor is the mean of 0.5, 1 and 1.5 times 0.0003."""
     about = small(tmp_path, "m", {0: [0.25, 0.75], 1: [0.5, 0.5, 1.0]}).shift.about
     said = dict(zip(COLUMNS, headline("m", about), strict=True))
-    assert (said["model"], said["learning rate"], said["tokens"]) == ("m", "5e-5", "5")
-    assert (said["mean KL, nats"], said["x noise floor"]) == ("0.600", "2,000")
+    assert (said["model"], said["rate"], said["tokens"]) == ("m", "5e-5", "5")
+    assert said["mean KL [95% interval]"].startswith("0.600 [")
+    assert said["floor"] == "0.00030"
     assert (said["unshifted"], said["marginal"], said["shifted"]) == ("20.0%", "0%", "80.0%")
     nothing = headline("m", model_artefacts(tmp_path, "empty", []).shift.about)
-    assert nothing[2:5] == ["–", "–", "–"]
+    assert [nothing[2], *nothing[4:7]] == ["–"] * 4

@@ -262,7 +262,7 @@ def shift(
         return
     from aftertune.report.headline import COLUMNS, headline
 
-    show_table("Shift from base", COLUMNS, [headline(name, made.about)])
+    show_table("KL(tuned from base), nats per token", COLUMNS, [headline(name, made.about)])
     _show(made, as_json)
 
 

@@ -6,23 +6,25 @@ from typing import Any
 from aftertune.report import numbers
 
 COLUMNS = (
-    "model", "learning rate", "mean KL, nats", "95% interval", "x noise floor",
-    "unshifted", "marginal", "shifted", "base prob", "base rank", "tokens",
+    "model", "rate", "mean KL [95% interval]", "floor", "unshifted", "marginal", "shifted",
+    "base prob", "base rank", "tokens",
 )  # fmt: skip
 
 
 def headline(name: str, about: Mapping[str, Any]) -> list[str]:
-    """The cells of COLUMNS for one model, from its shift artefact's `about`."""
+    """The cells of COLUMNS for one model, from its shift artefact's `about`.
+
+    KL is KL(tuned from base) in nats per token, the floor what the same weights give against
+    themselves.
+    """
     summary, floor = about["summary"], about["noise"]["floor_nats"]
     kl = summary["kl_tuned_base_nats"]["per_token"]
-    mean = kl["estimate"]
     shares = [summary["categories"][c]["share"] for c in ("unshifted", "marginal", "shifted")]
     return [
         name,
         numbers.rate((about.get("tuning") or {}).get("learning_rate")),
-        numbers.nats(mean),
-        numbers.interval(kl) or numbers.NONE,
-        numbers.times(mean / floor if floor and mean is not None else None),
+        f"{numbers.nats(kl['estimate'])} {numbers.interval(kl)}".strip(),
+        numbers.nats(floor) if floor is not None else numbers.NONE,
         *(numbers.percent(share["estimate"]) for share in shares),
         numbers.percent(summary["base_prob_of_tuned_argmax"]["per_token"]["estimate"]),
         numbers.decimal(summary["base_rank_of_tuned_argmax"]["per_token"]["estimate"]),
