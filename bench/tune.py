@@ -142,8 +142,7 @@ def _render(asked: argparse.Namespace, folder: Path) -> dict[str, list[Any]]:
 
 
 def _characters(row: dict[str, Any]) -> int:
-    answers = (m for m in row["messages"] if m["role"] == "assistant")
-    return sum(len(message["content"] or "") for message in answers)
+    return sum(len(message["content"] or "") for message in row["messages"])
 
 
 def _child(what: dict[str, Any], asked: argparse.Namespace) -> Measured:
@@ -248,7 +247,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--base", default="embedded:smollm2-135m")
     parser.add_argument("--template", default="alpaca")
     parser.add_argument("--rows", type=int, default=96)
-    parser.add_argument("--max-characters", type=int, default=0, help="leave longer responses out")
+    parser.add_argument(
+        "--max-characters",
+        type=int,
+        default=0,
+        help="leave longer rows out, prompt and response together",
+    )
     parser.add_argument("--epochs", type=int, default=1)
     parser.add_argument("--batch-size", type=int, default=8)
     parser.add_argument("--micro-batch-tokens", type=int, default=2048)

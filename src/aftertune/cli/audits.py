@@ -98,5 +98,6 @@ def show_result(result: Any, as_json: bool) -> None:
     from aftertune.report.headline import COLUMNS, headline
 
     rows = [headline(name, model.shift.about) for name, model in result.models.items()]
-    show_table("KL(tuned from base), nats per token, on each tuned model's own answers", COLUMNS, rows)
+    title = "KL(tuned from base), nats per token, on each tuned model's own answers"
+    show_table(title, COLUMNS, rows)
     typer.echo(f"report: {result.report_path}")

@@ -65,6 +65,9 @@ def build(config: TuneConfig, ref: ModelRef, device: torch.device, progress: Pro
             ref, dtype="float32", device=device, purpose="train",
             trust_remote_code=config.trust_remote_code, progress=progress,
         ).model  # fmt: skip
+    if device.type == "cpu":
+        # on a CPU the fused attention's backward pass is 7 to 12% slower than plain products
+        model.set_attn_implementation("eager")
     if getattr(model.config.get_text_config(), "router_aux_loss_coef", 0):
         progress.warn(
             f"{ref.spec} is a mixture of experts, and the loss that balances its experts is left "
