@@ -154,6 +154,29 @@ def test_folders_that_are_no_artefact(tmp_path: Path) -> None:
         artefact.open_artefact(tmp_path / plan().id)
 
 
+@pytest.mark.parametrize("harm", ["number", "missing"])
+def test_an_edited_manifest_is_damaged(tmp_path: Path, harm: str) -> None:
+    """Numbers in a manifest are results too: an edited one must not pass for a measured one."""
+    path = write_all(tmp_path, plan()).folder / "manifest.json"
+    manifest = json.loads(path.read_text())
+    if harm == "number":
+        manifest["counts"]["done"] = 30
+    else:
+        del manifest["tables"]
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(DamagedPart, match=r"manifest\.json is damaged"):
+        artefact.find(tmp_path, plan())
+
+
+def test_an_out_that_no_system_takes(tmp_path: Path) -> None:
+    for out in (tmp_path / ("x" * 300), Path("/proc/none")):
+        with pytest.raises(ArtefactError, match="give --out another folder"):
+            write_all(out, plan())
+        if out.name.startswith("x"):
+            with pytest.raises(ArtefactError, match="give --out another folder"):
+                artefact.find(out, plan())
+
+
 def test_out_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("x")
     with pytest.raises(ArtefactError, match="is a file"), artefact.draft(tmp_path / "out", plan()):

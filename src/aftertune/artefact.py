@@ -10,6 +10,7 @@ killed at any moment continues where it was: parts that exist are never computed
 parts and batches are planned before the run, so no value depends on where it was interrupted.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -206,6 +207,8 @@ class Draft:
             "files": files,
             "seconds": round(self._seconds + time.monotonic() - self._since, 3),
         }
+        manifest = json.loads(json.dumps(manifest, allow_nan=False))
+        manifest["sha256"] = _manifest_hash(manifest)
         text = json.dumps(manifest, ensure_ascii=False, indent=1, sort_keys=True, allow_nan=False)
         write_durably(self.folder / MANIFEST, lambda out: out.write_text(text, encoding="utf-8"))
         (self.folder / _DRAFT).unlink(missing_ok=True)
@@ -225,7 +228,11 @@ class Draft:
 def find(out: Path, plan: Plan) -> Artefact | None:
     """The finished artefact that answers `plan`, verified; None when there is none yet."""
     folder = out / plan.id
-    return open_artefact(folder) if (folder / MANIFEST).exists() else None
+    try:
+        exists = (folder / MANIFEST).exists()
+    except OSError as error:
+        raise _unusable(out, error) from error
+    return open_artefact(folder) if exists else None
 
 
 @contextmanager
@@ -241,8 +248,10 @@ def draft(out: Path, plan: Plan) -> Iterator[Draft]:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
         raise ArtefactError(f"{out} is a file; give --out a folder.") from error
-    except PermissionError as error:
-        raise ArtefactError(f"{out} cannot be written to; give --out another folder.") from error
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise _unusable(out, error) from error
     lock = FileLock(out / f".{plan.id}.lock")
     try:
         lock.acquire(timeout=0)
@@ -259,6 +268,10 @@ def draft(out: Path, plan: Plan) -> Iterator[Draft]:
         lock.release()
 
 
+def _unusable(out: Path, error: OSError) -> ArtefactError:
+    return ArtefactError(f"{out} cannot be used ({error.strerror}); give --out another folder.")
+
+
 def open_artefact(folder: Path, verify: bool = True) -> Artefact:
     """The artefact in `folder`; with `verify` every part's and file's hash is checked.
 
@@ -269,18 +282,19 @@ def open_artefact(folder: Path, verify: bool = True) -> Artefact:
         if (folder / _DRAFT).exists():
             raise ArtefactError(f"{folder} is unfinished; run its command again to continue it.")
         raise ArtefactError(f"{folder} is not an artefact: it has no {MANIFEST}.")
+    damaged = DamagedPart(f"{path} is damaged; delete {folder} and run its command again.")
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         version = manifest["format_version"]
     except (ValueError, KeyError, TypeError) as error:
-        raise DamagedPart(
-            f"{path} is damaged; delete {folder} and run its command again."
-        ) from error
+        raise damaged from error
     if version != schema.FORMAT_VERSION:
         raise ArtefactError(
             f"{folder} has format version {version}, this aftertune reads "
             f"{schema.FORMAT_VERSION}; run its command again."
         )
+    if manifest.get("sha256") != _manifest_hash(manifest):
+        raise damaged  # also what was edited by hand: its numbers would pass for measured ones
     if verify:
         _verify(folder, manifest)
     return Artefact(folder, manifest)
@@ -298,6 +312,11 @@ def _verify(folder: Path, manifest: dict[str, Any]) -> None:
         else:
             continue
         raise DamagedPart(f"{path} {state}; delete {folder} and run its command again.")
+
+
+def _manifest_hash(manifest: Mapping[str, Any]) -> str:
+    """sha256 of the manifest but for this hash, and for `seconds`, which differ from run to run."""
+    return hash_json({k: v for k, v in manifest.items() if k not in ("sha256", "seconds")})
 
 
 def environment(**recorded: Any) -> dict[str, Any]:

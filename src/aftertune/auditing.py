@@ -104,10 +104,10 @@ class AuditResult:
 
 def audit(
     *,
-    base: str,
-    tuned: str | Mapping[str, str],
-    prompts: str | None = None,
-    data: str | None = None,
+    base: str | Path,
+    tuned: str | Path | Mapping[str, str | Path],
+    prompts: str | Path | None = None,
+    data: str | Path | None = None,
     out: str | Path = "out",
     progress: Progress | None = None,
     **options: Any,
@@ -118,8 +118,14 @@ def audit(
     adapter, a `tune-…` artefact or `embedded:…`. Other options are the fields of AuditConfig.
     Raises UserError with one sentence where an input cannot be used.
     """
-    models = {model_name(tuned): tuned} if isinstance(tuned, str) else dict(tuned)
-    given = {"base": base, "tuned": models, "prompts": prompts, "data": data, **options}
+    models = {"": tuned} if isinstance(tuned, str | Path) else dict(tuned)
+    given = {
+        "base": str(base),
+        "tuned": {name or model_name(str(path)): str(path) for name, path in models.items()},
+        "prompts": None if prompts is None else str(prompts),
+        "data": None if data is None else str(data),
+        **options,
+    }
     return run(build(AuditConfig, given), Path(out), progress or Silent())
 
 
@@ -172,7 +178,8 @@ def read_prompts(
 
 def read_responses(
     source: str, name: str, model: str | None, base: str | None, template: str,
-    prompts: Artefact | None, out: Path, progress: Progress,
+    prompts: Artefact | None, out: Path, progress: Progress, limit: int | None = None,
+    format: str | None = None, trust_remote_code: bool = False,
 ) -> Artefact:  # fmt: skip
     """Answers that exist: a `respond-…` artefact, or a file encoded with the model's tokenizer."""
     from aftertune.respond import given as given_stage
@@ -180,7 +187,10 @@ def read_responses(
 
     if (Path(source) / "manifest.json").exists():
         return open_artefact(Path(source))
-    asked = {"source": source, "name": name, "model": model, "base": base, "template": template}
+    asked = {
+        "source": source, "name": name, "model": model, "base": base, "template": template,
+        "limit": limit, "format": format, "trust_remote_code": trust_remote_code or None,
+    }  # fmt: skip
     return given_stage.run_given(build(GivenConfig, asked), prompts, out, progress)
 
 
@@ -229,7 +239,7 @@ def common_dtype(config: AuditConfig) -> Dtype:
     """
     from aftertune.models.reference import resolve
 
-    kinds = {resolve(model).kind == "adapter" for model in config.tuned.values()}
+    kinds = {resolve(model, config.base).kind == "adapter" for model in config.tuned.values()}
     return "float32" if config.dtype == "auto" and len(kinds) == 2 else config.dtype
 
 
@@ -256,15 +266,9 @@ def _responses(
     model = config.tuned[name]
     if name in config.responses:
         return read_responses(
-            config.responses[name],
-            name,
-            model,
-            config.base,
-            config.template,
-            prompts,
-            out,
-            progress,
-        )
+            config.responses[name], name, model, config.base, config.template, prompts, out,
+            progress, config.limit, trust_remote_code=config.trust_remote_code,
+        )  # fmt: skip
     asked = {
         "model": model,
         "base": config.base,

@@ -5,7 +5,7 @@ over a YAML file, over the defaults. `resolved` configs hold no "auto" any more;
 resolved config that changes numbers goes into the artefact's id, the rest is only recorded.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, TypeVar
 
@@ -46,12 +46,19 @@ class StageConfig(BaseModel):
 Config = TypeVar("Config", bound=StageConfig)
 
 
-def build(kind: type[Config], options: Mapping[str, Any], file: Path | None = None) -> Config:
+def build(
+    kind: type[Config],
+    options: Mapping[str, Any],
+    file: Path | None = None,
+    beside: Collection[str] = (),
+) -> Config:
     """A config from options (None means not given) over a YAML file over the defaults.
 
+    `beside` names what may stand in the file too and belongs to the command, not to `kind`.
     Raises ConfigError with one sentence naming the first wrong option.
     """
-    values = read_yaml(file) if file else {}
+    found = read_yaml(file) if file else {}
+    values = {name: value for name, value in found.items() if name not in beside}
     values.update({name: value for name, value in options.items() if value is not None})
     try:
         return kind.model_validate(values)
@@ -72,7 +79,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         return {}
     if not isinstance(values, dict) or not all(isinstance(name, str) for name in values):
         raise ConfigError(f"the config file {path} must hold `option: value` lines.")
-    return values
+    return {name.replace("-", "_"): value for name, value in values.items()}
 
 
 def _sentence(error: ValidationError, kind: type[StageConfig], file: Path | None) -> str:
@@ -85,4 +92,6 @@ def _sentence(error: ValidationError, kind: type[StageConfig], file: Path | None
     if first["type"] == "missing":
         return f"option `{name}` is not given; add --{name.replace('_', '-')}{place}."
     reason = first["msg"].removeprefix("Value error, ").rstrip(".")
+    if not first["loc"]:
+        return f"{reason}{place}."
     return f"option `{name}`{place}: {reason} (got {first.get('input')!r:.80})."

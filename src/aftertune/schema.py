@@ -87,7 +87,8 @@ LOSS = pa.schema(
     [
         pa.field("step", pa.int32(), nullable=False),  # optimiser steps done, from 1
         pa.field("epoch", pa.float64(), nullable=False),
-        pa.field("loss_nats", pa.float64(), nullable=False),  # mean over trained tokens
+        # sum of weight x negative log-likelihood over trained tokens, divided by their number
+        pa.field("loss_nats", pa.float64(), nullable=False),
         pa.field("grad_norm", pa.float64()),
         pa.field("learning_rate", pa.float64(), nullable=False),
         pa.field("n_trained_tokens", pa.int64(), nullable=False),

@@ -176,3 +176,63 @@ def test_json_goes_to_standard_output_and_progress_does_not(
     status, out, _ = run("rows", "--prompts", prompts, "--out", tmp_path / "out", "--json")
     assert status == 0
     assert json.loads(out)["prompts"]["counts"]["done"] == 1
+
+
+def test_options_that_only_the_command_has_may_stand_in_the_file(
+    run: Run, tmp_path: Path, tiny_llama: Path, tiny_llama_other: Path, prompts: Path
+) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text(
+        f"base: {tiny_llama}\ntuned:\n  other: {tiny_llama_other}\nprompts: {prompts}\n"
+        "max-new-tokens: 4\n"
+    )
+    for command in ("audit", "respond"):
+        status, out, err = run(command, "--config", file, "--out", tmp_path / "out", "--json")
+        assert status == 0, err
+        assert json.loads(out)
+    file.write_text(f"base: {tiny_llama}\ntuned: [1]\nprompts: {prompts}\n")
+    one_sentence(run("audit", "--config", file, "--out", tmp_path / "out"), "tuned in")
+
+
+def test_responses_are_for_models_that_exist(
+    run: Run, tmp_path: Path, tiny_llama: Path, tiny_llama_other: Path
+) -> None:
+    given = tmp_path / "given.json"
+    given.write_text(json.dumps([{"instruction": f"{n}?", "output": f"{n}."} for n in range(5)]))
+    models = ["--base", tiny_llama, "--tuned", f"t={tiny_llama_other}", "--out", tmp_path / "out"]
+    one_sentence(run("respond", *models, "--responses", f"zzz={given}"), "zzz", "t.")
+    one_sentence(run("audit", *models, "--responses", f"zzz={given}"), "zzz")
+    # with one tuned model the name may be left out, and the limit holds for given answers too
+    status, out, err = run("audit", *models, "--responses", given, "--limit", 2, "--json")
+    assert status == 0, err
+    assert json.loads(out)["summary"]["t"]["n_responses"] == 2
+
+
+def test_an_adapter_whose_base_is_gone_stands_on_the_given_one(
+    run: Run, tmp_path: Path, tiny_llama: Path, tiny_qwen: Path, prompts: Path
+) -> None:
+    """And one whose base is there answers and is measured on that one, whatever --base says."""
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(tiny_llama)
+    adapted = get_peft_model(model, LoraConfig(r=2, target_modules=["q_proj"]))
+    adapted.save_pretrained(tmp_path / "adapter")
+    settings = tmp_path / "adapter" / "adapter_config.json"
+    ask = ["--tuned", f"x={tmp_path / 'adapter'}", "--prompts", prompts, "--out", tmp_path / "out",
+           "--max-new-tokens", 4, "--json"]  # fmt: skip
+    for recorded, base, shared in ((tiny_llama, tiny_qwen, False), ("/nope", tiny_llama, True)):
+        settings.write_text(
+            json.dumps(
+                {**json.loads(settings.read_text()), "base_model_name_or_path": str(recorded)}
+            )
+        )
+        status, out, err = run("audit", "--base", base, *ask)
+        assert status == 0, err
+        folder = Path(json.loads(out)["artefacts"]["x"]["shift"])
+        manifest = json.loads((folder / "manifest.json").read_text())
+        assert manifest["about"]["shared_weights"] is shared
+        from aftertune.artefact import open_artefact
+
+        tokens = open_artefact(folder).to_pandas("tokens")
+        assert tokens["is_tuned_argmax"].all()  # its own greedy answers, on the same weights

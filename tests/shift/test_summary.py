@@ -208,3 +208,29 @@ def test_no_noise_has_no_floor():
     found = summarise_floor(noise(), "float32", {"cached": "none drawn"})
     assert found["floor_nats"] is None
     assert found["kinds"] == {}
+
+
+def answers(values):
+    """A tokens table of one response per list of KL values."""
+    return table(
+        *(
+            token(f"r{number}", position, kl)
+            for number, response in enumerate(values)
+            for position, kl in enumerate(response)
+        )
+    )
+
+
+def test_a_prompt_that_is_asked_twice_is_one_witness():
+    """Forty copies of each answer change neither the mean nor its interval."""
+    values = [[0.1, 0.2], [0.4], [0.9, 0.1, 0.3]]
+    once, copies = answers(values), answers(values * 40)
+    ids = copies.column("response_id").unique().to_pylist()
+    alone = summarise(once)["kl_tuned_base_nats"]
+    together = summarise(copies, 0, {name: f"p{i % 3}" for i, name in enumerate(ids)})
+    assert together["n_responses"] == 120
+    assert together["n_prompts"] == 3
+    for mean in ("per_token", "per_response"):
+        for edge in ("estimate", "low", "high"):
+            assert together["kl_tuned_base_nats"][mean][edge] == pytest.approx(alone[mean][edge])
+    assert summarise(copies)["kl_tuned_base_nats"]["per_token"]["low"] > alone["per_token"]["low"]

@@ -23,7 +23,7 @@ from aftertune.errors import ArtefactError, ConfigError, InputError, ModelError,
 from aftertune.models.generate import Settings, generate
 from aftertune.models.load import load
 from aftertune.progress import Silent
-from aftertune.tune.config import TuneConfig
+from aftertune.tune.config import PLAN_FIELDS, TuneConfig
 from aftertune.tune.run import run
 
 ANSWERS = [
@@ -182,8 +182,12 @@ def test_a_plan_is_taken_over_by_another_method(
     tiny_llama: Path, rows: Artefact, tmp_path: Path
 ) -> None:
     first = run(config_of(tiny_llama, hold_out=0.25, shuffle_seed=7), rows, tmp_path, Silent())
-    options = {"method": "lora", "take_plan": first.folder, "batch_size": 2}
+    options = {"method": "lora", "take_plan": first.folder}
     second = run(config_of(tiny_llama, **options), rows, tmp_path, Silent())
+    for name in PLAN_FIELDS:  # what the plan was made with is what this run records
+        assert second.config[name] == first.config[name]
+    with pytest.raises(ConfigError, match="batch_size is 2, but the plan"):
+        run(config_of(tiny_llama, **options, batch_size=2), rows, tmp_path, Silent())
     assert plan_of(second) == plan_of(first)
     assert second.table("split").select(["row_id", "part"]) == first.table("split").select(
         ["row_id", "part"]

@@ -27,9 +27,11 @@ def test_every_kind_of_file_says_the_same(tmp_path: Path) -> None:
 
 
 def test_rows_that_are_not_named_weigh_one(tmp_path: Path) -> None:
-    (tmp_path / "w.json").write_text("{}")
-    assert weights.per_row(weights.read(tmp_path / "w.json"), ROWS) == {0: 1.0, 3: 1.0, 4: 1.0}
+    assert weights.per_row({}, ROWS) == {0: 1.0, 3: 1.0, 4: 1.0}
     assert weights.per_row({}, []) == {}
+    (tmp_path / "w.json").write_text("{}")
+    with pytest.raises(InputError, match="holds no weight"):
+        weights.read(tmp_path / "w.json")
 
 
 @pytest.mark.parametrize(

@@ -41,12 +41,13 @@ def audit(
     from aftertune import auditing as composed
     from aftertune.config import build
 
+    models = o.models_from(tuned, config)
     given = {
         "base": base,
-        "tuned": o.named(tuned, "--tuned") or None,
+        "tuned": models or None,
         "prompts": prompts,
         "data": data,
-        "responses": o.named(responses, "--responses") or None,
+        "responses": o.for_models(responses, list(models)) or None,
         "limit": limit,
         "template": template,
         "max_new_tokens": max_new_tokens,

@@ -1,7 +1,8 @@
 """The options that several commands share: one word for one thing, everywhere."""
 
+from collections.abc import Collection
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -49,6 +50,42 @@ TrustRemoteCode = Annotated[
     bool, typer.Option("--trust-remote-code", help="Run code that comes with a model. Off.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+def for_models(values: list[str] | None, models: Collection[str]) -> dict[str, str]:
+    """--responses [NAME=]ANSWERS by model; the name may be left out where there is one model."""
+    given = list(values or [])
+    if len(given) == 1 and "=" not in given[0] and len(models) == 1:
+        return {next(iter(models)): given[0]}
+    pairs = named(given, "--responses")
+    for name in pairs:
+        if models and name not in models:
+            raise ConfigError(
+                f"--responses names {name}, which is no --tuned model; these are: "
+                f"{', '.join(models)}."
+            )
+    return pairs
+
+
+def models_from(tuned: list[str] | None, file: Path | None) -> dict[str, str]:
+    """--tuned NAME=MODEL, or `tuned` of the config file: one model, or a mapping of names."""
+    if tuned:
+        return named(tuned, "--tuned")
+    found = from_file(file, "tuned", None) or {}
+    if isinstance(found, str):
+        return named([found], "--tuned")
+    if not isinstance(found, dict) or not all(isinstance(model, str) for model in found.values()):
+        raise ConfigError(f"tuned in {file}: write one model, or `name: model` lines.")
+    return {str(name): model for name, model in found.items()}
+
+
+def from_file(file: Path | None, name: str, value: Any) -> Any:
+    """An option of the command itself: what was said, or else what the config file says."""
+    if value or file is None:
+        return value
+    from aftertune.config import read_yaml
+
+    return read_yaml(file).get(name, value)
 
 
 def named(values: list[str] | None, option: str) -> dict[str, str]:

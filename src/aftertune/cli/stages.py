@@ -145,9 +145,10 @@ def tune(
         given[flag] = given[flag] or None
     if target_modules and target_modules != "all-linear":
         given["target_modules"] = [part.strip() for part in target_modules.split(",")]
+    data = o.from_file(config, "data", data)
     if not data:
         raise ConfigError("no rows are given; add --data ROWS.")
-    checked = build(TuneConfig, given, config)
+    checked = build(TuneConfig, given, config, beside=("data",))
     terminal = Terminal()
     loaded = auditing.read_rows(data, out, terminal, **reading)
     made = stage.run(checked, loaded, out, terminal)
@@ -197,25 +198,34 @@ def respond(
         given.pop(name)
     given["trust_remote_code"] = trust_remote_code or None
     terminal = Terminal()
-    models = o.named(tuned, "--tuned") or ({"base": base} if base else {})
+    beside = ("base", "tuned", "prompts")
+    base, prompts = o.from_file(config, "base", base), o.from_file(config, "prompts", prompts)
+    tuned_models = o.models_from(tuned, config)
+    models = tuned_models or ({"base": base} if base else {})
     reading = {"format": format, "strict": strict or None}
     asked = auditing.read_prompts(prompts, limit, out, terminal, **reading) if prompts else None
     made: list[Artefact] = []
-    for name, source in o.named(responses, "--responses").items():
-        model = models.get(name) or next(iter(models.values()), None)
-        made.append(
-            auditing.read_responses(
-                source, name, model, base, template or "auto", asked, out, terminal
-            )
+    made += [
+        auditing.read_responses(
+            source, name, models.get(name), base, template or "auto", asked, out, terminal,
+            limit, format, trust_remote_code,
         )
+        for name, source in o.for_models(responses, list(models)).items()
+    ]  # fmt: skip
     if not made and (asked is None or not models):
         raise ConfigError(
             "give --prompts PROMPTS and a model (--tuned NAME=MODEL or --base MODEL)."
         )
     if not responses and asked is not None:
         for name, model in models.items():
-            options = {**given, "model": model, "base": base if tuned else None, "name": name}
-            made.append(stage.run(build(RespondConfig, options, config), asked, out, terminal))
+            options = {
+                **given,
+                "model": model,
+                "base": base if tuned_models else None,
+                "name": name,
+            }
+            checked = build(RespondConfig, options, config, beside)
+            made.append(stage.run(checked, asked, out, terminal))
     for artefact in made:
         _show(artefact, as_json)
 
@@ -246,7 +256,9 @@ def shift(
     if len(models) > 1:
         raise ConfigError("shift takes one --tuned model; `aftertune audit` takes several.")
     name, model = next(iter(models.items()))
-    source = next(iter(o.named(responses, "--responses").values()))
+    if len(responses) > 1:
+        raise ConfigError("shift takes one --responses; run it once for each.")
+    source = o.for_models(responses, list(models))[name]
     options = {
         "base": base, "tuned": model, "name": name, "top_k": top_k, "seed": seed, "device": device,
         "dtype": dtype, "trust_remote_code": trust_remote_code or None,

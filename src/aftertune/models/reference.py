@@ -142,6 +142,20 @@ def local(ref: ModelRef) -> ModelRef:
         ) from error
 
 
+def find(spec: str | Path, base: str | Path | ModelRef | None = None) -> ModelRef:
+    """What `spec` names, on this machine. Every stage asks here, so that all see one model.
+
+    An adapter stands on the base that it names; only where that cannot be had, on `base`.
+    Raises ModelError as `resolve` and `local` do.
+    """
+    try:
+        return local(resolve(spec))
+    except ModelError:
+        if base is None:
+            raise
+        return local(resolve(spec, base))
+
+
 def identity(ref: ModelRef) -> Identity:
     """Identity by content; an adapter's covers its base. Fetches what is not local.
 

@@ -68,7 +68,7 @@ def moved(models: Sequence[Model]) -> dict[str, Any] | None:
         "moved",
         "How far did each model move?",
         "Mean divergence of the tuned from the base next-token distribution, over the tuned "
-        "model’s own answers, with its 95% interval over answers. The dotted line is the noise "
+        "model’s own answers, with its 95% interval over prompts. The dotted line is the noise "
         "floor: the same weights under another computation.",
         draw,
         ["model", "mean KL, nats", "95% interval", "noise floor, nats"],
@@ -157,7 +157,7 @@ def along(models: Sequence[Model]) -> dict[str, Any] | None:
     return _picture(
         "along",
         "Where in the answer does it shift?",
-        "Mean KL(tuned from base) in nats by position; the band is the 95% interval over answers. "
+        "Mean KL(tuned from base) in nats by position; the band is the 95% interval over prompts. "
         "Far positions rest on the long answers alone.",
         draw,
         ["model", "positions", "mean KL, nats", "answers"],
@@ -217,7 +217,7 @@ def sentence_parts(models: Sequence[Model]) -> dict[str, Any] | None:
         "sentences",
         "Does tuning act at the start of sentences?",
         "The first 5% of each sentence’s tokens (at least one) against the rest of it, with 95% "
-        "intervals over answers.",
+        "intervals over prompts.",
         draw,
         ["model", "first 5% of each sentence", "the rest"],
         rows,

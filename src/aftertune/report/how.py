@@ -39,8 +39,8 @@ DEFINITIONS: list[tuple[str, str]] = [
     ),
     (
         "95% interval",
-        "Expanded percentile bootstrap that draws whole answers again, because the tokens "
-        "of one answer are not independent.",
+        "Expanded percentile bootstrap that draws whole prompts again, with all their "
+        "answers, because the tokens of one answer are not independent.",
     ),
     (
         "difference between models",

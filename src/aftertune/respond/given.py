@@ -22,7 +22,7 @@ from aftertune.data.render import render_prompt
 from aftertune.data.sources import open_source
 from aftertune.errors import InputError, TemplateError
 from aftertune.models.load import load_tokenizer
-from aftertune.models.reference import identity, local, resolve
+from aftertune.models.reference import find, identity
 from aftertune.progress import Progress
 from aftertune.respond.answers import GivenAnswer, Record, read
 from aftertune.respond.config import GivenConfig
@@ -202,7 +202,7 @@ class _Taken:
 def _encoder(config: GivenConfig) -> tuple[Encoder | None, list[Input]]:
     if config.model is None:
         return None, []
-    ref = local(resolve(config.model, config.base))
+    ref = find(config.model, config.base)
     tokenizer = load_tokenizer(ref, trust_remote_code=config.trust_remote_code)
     template = template_for(config.template, ref, tokenizer)
     found = identity(ref).as_input("model")

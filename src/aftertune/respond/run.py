@@ -27,7 +27,7 @@ from aftertune.models.precision import (
     parameter_count,
     stored_dtype,
 )
-from aftertune.models.reference import ModelRef, identity, local, resolve
+from aftertune.models.reference import ModelRef, find, identity
 from aftertune.progress import Progress
 from aftertune.respond import batches, compare
 from aftertune.respond.config import RespondConfig
@@ -55,7 +55,7 @@ def run(config: RespondConfig, prompts: Artefact, out: Path, progress: Progress)
     table `set_aside` with the reason. Raises UserError, also when no prompt can be answered.
     """
     records = records_of(prompts)[: config.limit]
-    ref = local(resolve(config.model, config.base))
+    ref = find(config.model, config.base)
     tokenizer = load_tokenizer(ref, trust_remote_code=config.trust_remote_code)
     template = template_for(config.template, ref, tokenizer)
     prefixes, prefix_input = read_prefixes(config.prefix) if config.prefix else ({}, None)

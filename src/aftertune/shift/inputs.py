@@ -6,9 +6,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from aftertune.errors import ModelError
 from aftertune.models import embedded
-from aftertune.models.reference import Identity, ModelRef, identity, local, resolve
+from aftertune.models.reference import Identity, ModelRef, find, identity, local, resolve
 from aftertune.progress import Progress
 from aftertune.shift.config import ShiftConfig
 from aftertune.shift.pair import Item
@@ -47,12 +46,8 @@ def find_models(config: ShiftConfig, progress: Progress) -> Models:
     """
     base = local(resolve(config.base))
     base_identity = identity(base)
-    try:
-        tuned = local(resolve(config.tuned))
-        tuned_identity = identity(tuned)
-    except ModelError:  # perhaps an adapter whose base is elsewhere by now
-        tuned = local(resolve(config.tuned, base))
-        tuned_identity = identity(tuned)
+    tuned = find(config.tuned, base)
+    tuned_identity = identity(tuned)
     found = Models(base, tuned, base_identity, tuned_identity)
     if tuned.kind != "adapter" or found.share_weights:
         return found

@@ -38,7 +38,7 @@ from aftertune.shift.prepare import Measured, Ready, prepare
 from aftertune.shift.summary import summarise, summarise_floor
 from aftertune.text.spans import pieces
 
-VERSION = 1
+VERSION = 2  # intervals draw prompts, not responses
 
 OTHER_TEXT = "its token ids do not decode to its text"
 NOT_NUMBERS = "a model's logits for it are not numbers"
@@ -165,7 +165,7 @@ def _finish(
         "rescored": measured.rescored,
         "vocabulary": ready.vocab.describe(),
         "noise": floor,
-        "summary": summarise(table, config.seed),
+        "summary": summarise(table, config.seed, _prompt_of(responses)),
         "text": {"responses": responses.id, "models": _text_models(responses)},
         "template": responses.about.get("template"),
     }
@@ -190,6 +190,12 @@ def _write_text(text: str, path: Path) -> None:
 
 def _describe(identity: Identity, facts: dict[str, Any]) -> dict[str, Any]:
     return {**identity.describe(), "facts": facts}
+
+
+def _prompt_of(responses: Artefact) -> dict[str, str]:
+    table = responses.table("responses")
+    ids, prompts = (table.column(name).to_pylist() for name in ("response_id", "prompt_id"))
+    return dict(zip(ids, prompts, strict=True))
 
 
 def _text_models(responses: Artefact) -> list[str]:

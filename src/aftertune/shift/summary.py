@@ -1,4 +1,4 @@
-"""Headline numbers of one `tokens` table, with intervals over responses (pure numpy).
+"""Headline numbers of one `tokens` table, with intervals over prompts (pure numpy).
 
 Two means are given of everything: per token (a long response weighs more) and per response (all
 weigh the same). What cannot be computed is absent with its reason. KL is KL(tuned from base), on
@@ -46,10 +46,16 @@ FLOOR_KINDS = {
 Array = npt.NDArray[Any]
 
 
-def summarise(tokens: pa.Table, seed: int = 0) -> dict[str, Any]:
+def summarise(
+    tokens: pa.Table, seed: int = 0, prompt_of: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """The summary of a `tokens` table as JSON values.
 
-    n_responses, n_tokens;
+    prompt_of: response_id -> prompt_id. Intervals draw prompts again, each with all its responses:
+    a prompt that is asked twice, or sampled from three times, is no second witness. Without it
+    every response is its own group.
+
+    n_responses, n_prompts (groups), n_tokens;
     one entry per MEANS: {per_token, per_response}, each an interval;
     categories: {unshifted | marginal | shifted: {n, share, share_worst_tie_rank}}, shares of the
     tokens that have a category; the rank is the best of ties, and the worst is rank + rank_ties;
@@ -61,23 +67,34 @@ def summarise(tokens: pa.Table, seed: int = 0) -> dict[str, Any]:
     frequent: {shifted | marginal: [{token_id, token, n, n_all}]}, by the token that stands there;
     n_all is how often it stands anywhere.
     """
-    codes, n_responses = _groups(tokens)
+    responses, n_responses = _groups(tokens)
+    group_of, n_groups = _prompts(tokens, prompt_of)
+    codes = group_of[responses]
     kl = _floats(tokens, "kl_tuned_base_nats")
-    result: dict[str, Any] = {"n_responses": n_responses, "n_tokens": tokens.num_rows, "seed": seed}
+    result: dict[str, Any] = {
+        "n_responses": n_responses,
+        "n_prompts": n_groups,
+        "n_tokens": tokens.num_rows,
+        "seed": seed,
+    }
     for name in MEANS:
-        result[name] = _both_means(_floats(tokens, name), codes, n_responses, seed)
-    result["categories"] = _categories(tokens, codes, n_responses, seed)
+        values = _floats(tokens, name)
+        result[name] = {
+            "per_token": bootstrap_mean(*_sums(values, codes, n_groups), seed).as_json(),
+            "per_response": _per_response(values, responses, group_of, n_groups, seed),
+        }
+    result["categories"] = _categories(tokens, codes, n_groups, seed)
     result["ties"] = _share(
-        _floats(tokens, "rank_ties") > 0, _has_rank(tokens), codes, n_responses, seed
+        _floats(tokens, "rank_ties") > 0, _has_rank(tokens), codes, n_groups, seed
     )
     everywhere = np.ones(len(codes), bool)
     without = ~_has_rank(tokens)
     result["without_rank"] = {
         "n": int(without.sum()),
-        "share": _share(without, everywhere, codes, n_responses, seed),
+        "share": _share(without, everywhere, codes, n_groups, seed),
     }
-    result["sentence_start"] = _sentence_start(tokens, kl, codes, n_responses, seed)
-    result["along"] = _along(tokens, kl, codes, n_responses, seed)
+    result["sentence_start"] = _sentence_start(tokens, kl, responses, codes, n_groups, seed)
+    result["along"] = _along(tokens, kl, codes, n_groups, seed)
     result["frequent"] = {name: _frequent(tokens, name) for name in CATEGORIES[1:]}
     return result
 
@@ -160,7 +177,7 @@ def _has_rank(tokens: pa.Table) -> npt.NDArray[np.bool_]:
 
 
 def _sums(values: Array, codes: Array, n: int, where: Array | None = None) -> tuple[Array, Array]:
-    """Per response the sum of the values that are there (and in `where`), and how many."""
+    """Per group the sum of the values that are there (and in `where`), and how many."""
     used = ~np.isnan(values)
     if where is not None:
         used = used & where
@@ -170,13 +187,24 @@ def _sums(values: Array, codes: Array, n: int, where: Array | None = None) -> tu
     )
 
 
-def _both_means(values: Array, codes: Array, n: int, seed: int) -> dict[str, Any]:
-    sums, counts = _sums(values, codes, n)
+def _prompts(tokens: pa.Table, prompt_of: Mapping[str, str] | None) -> tuple[Array, int]:
+    """For each response (in order of appearance) its prompt's number; how many prompts."""
+    ids = tokens.column("response_id").combine_chunks().unique().to_pylist()
+    if prompt_of is None:
+        return np.arange(len(ids)), len(ids)
+    numbers = {prompt: i for i, prompt in enumerate(dict.fromkeys(prompt_of[r] for r in ids))}
+    return np.array([numbers[prompt_of[r]] for r in ids], np.int64), len(numbers)
+
+
+def _per_response(
+    values: Array, responses: Array, group_of: Array, n_groups: int, seed: int
+) -> dict[str, Any]:
+    """The mean over responses of their means; prompts are drawn again."""
+    sums, counts = _sums(values, responses, len(group_of))
     some = counts > 0
-    return {
-        "per_token": bootstrap_mean(sums, counts, seed).as_json(),
-        "per_response": bootstrap_mean(sums[some] / counts[some], None, seed).as_json(),
-    }
+    of_group = np.bincount(group_of[some], weights=sums[some] / counts[some], minlength=n_groups)
+    n_of_group = np.bincount(group_of[some], minlength=n_groups)
+    return bootstrap_mean(of_group, n_of_group, seed).as_json()
 
 
 def _share(hit: Array, among: Array, codes: Array, n: int, seed: int) -> dict[str, Any]:
@@ -200,13 +228,15 @@ def _categories(tokens: pa.Table, codes: Array, n: int, seed: int) -> dict[str, 
     return found
 
 
-def _sentence_start(tokens: pa.Table, kl: Array, codes: Array, n: int, seed: int) -> dict[str, Any]:
+def _sentence_start(
+    tokens: pa.Table, kl: Array, responses: Array, codes: Array, n: int, seed: int
+) -> dict[str, Any]:
     sentence = tokens.column("sentence").to_numpy().astype(np.int64)
     position = tokens.column("position_in_sentence").to_numpy()
     if len(kl) == 0:
         empty = bootstrap_mean([], [], seed).as_json()
         return {"first": empty, "rest": empty, "difference": empty}
-    _, place = np.unique(np.stack([codes, sentence]), axis=1, return_inverse=True)
+    _, place = np.unique(np.stack([responses, sentence]), axis=1, return_inverse=True)
     length = np.bincount(place.ravel())[place.ravel()]
     first = position < np.maximum(1, length // 20)  # 5%, rounded down
     parts = [_sums(kl, codes, n, where) for where in (first, ~first)]

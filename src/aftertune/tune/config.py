@@ -20,6 +20,12 @@ PRESETS: dict[str, dict[str, Any]] = {
                "schedule": "cosine", "warmup_ratio": 0.03},
 }  # fmt: skip
 
+# What the split and the batch plan follow from, beside the rows.
+PLAN_FIELDS = (
+    "epochs", "max_steps", "batch_size", "micro_batch_tokens", "group_by_length", "shuffle_seed",
+    "subset", "subset_seed", "token_budget", "hold_out", "hold_out_seed",
+)  # fmt: skip
+
 Share = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
 Positive = Annotated[int, Field(ge=1)]
 Rate = Annotated[float, Field(gt=0, allow_inf_nan=False)]

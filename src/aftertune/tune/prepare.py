@@ -73,6 +73,8 @@ def prepare(
     reasons = {**reasons, **refused}
     used = list(dict.fromkeys(use.row_index for use in uses))
     by_index = {row["row_index"]: row for row in table}
+    if not any(weights.get(index, 1.0) for index in used):
+        raise InputError("every row that would be trained has weight 0; give one of them a weight.")
     samples = [_sample(by_index[index], rendered[index]) for index in used[:SELF_TEST_ROWS]]
     self_test = selftest.check(
         samples, tokenizer, template, tokenizer.pad_token_id, config.train_on

@@ -17,7 +17,7 @@ from aftertune import artefact, schema
 from aftertune.artefact import Artefact, Draft, Input
 from aftertune.data import templates
 from aftertune.data.templates import Template
-from aftertune.errors import ArtefactError, InputError, ModelError
+from aftertune.errors import ArtefactError, ConfigError, InputError, ModelError
 from aftertune.models.load import load_tokenizer
 from aftertune.models.precision import (
     choose_device,
@@ -31,7 +31,7 @@ from aftertune.progress import Progress
 from aftertune.tune import batches, weights
 from aftertune.tune import model as models
 from aftertune.tune.checkpoints import full_disk_as_oserror
-from aftertune.tune.config import TuneConfig
+from aftertune.tune.config import PLAN_FIELDS, TuneConfig
 from aftertune.tune.prepare import Prepared, prepare
 from aftertune.tune.trainer import train
 
@@ -58,6 +58,7 @@ def run(config: TuneConfig, rows: Artefact, out: Path, progress: Progress) -> Ar
         save_dtype="float32" if models.save_dtype(config, ref) == "float32" else "base",
         target_modules=config.target_modules
         if isinstance(config.target_modules, str) else sorted(set(config.target_modules)),
+        **_settings_of(taken, config),
     )  # fmt: skip
     inputs = [identity(ref).as_input("base"), rows.as_input("rows"),
               Input("template", template.sha256, template.sha256, template.name)]  # fmt: skip
@@ -188,6 +189,21 @@ def _taken(config: TuneConfig) -> Artefact | None:
     if taken.stage != "tune":
         raise ArtefactError(f"{config.take_plan} is no tune-… artefact; take_plan needs one.")
     return taken
+
+
+def _settings_of(taken: Artefact | None, config: TuneConfig) -> dict[str, Any]:
+    """The settings that the plan taken over was made with: they hold for this run too."""
+    if taken is None:
+        return {}
+    theirs = {name: taken.config[name] for name in PLAN_FIELDS}
+    for name in sorted(config.model_fields_set & theirs.keys()):
+        if getattr(config, name) != theirs[name]:
+            raise ConfigError(
+                f"{name} is {getattr(config, name)}, but the plan of {config.take_plan} was made "
+                f"with {theirs[name]}; leave {name} out."
+            )
+    # the plan is an input, named by its content; as a setting it would forbid its own hold_out
+    return {**theirs, "take_plan": None}
 
 
 def _places(rows: Artefact) -> list[tuple[str, int]]:

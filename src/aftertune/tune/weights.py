@@ -24,6 +24,8 @@ def read(path: Path) -> dict[str | int, float]:
         key, weight = _entry(record, f"{path}, entry {number + 1}")
         if weights.setdefault(key, weight) != weight:
             raise InputError(f"{path} gives {key} two weights; give each row one.")
+    if not weights:
+        raise InputError(f"{path} holds no weight; leave --weights out or list rows in it.")
     return weights
 
 
