@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from aftertune.report import answers, comparison, how, rows, sentences
+from aftertune.report import answers, comparison, how, places, rows, sentences
 from aftertune.report.config import ReportConfig
 from aftertune.report.facts import model_facts
 from aftertune.report.shown import is_byte_level, piece_text, visible
@@ -79,6 +79,7 @@ def build(
         "models": shown,
         "pairs": compared,
         "table": comparison.table(shown),
+        "places": places.tables(shown),
         "n_frequent": config.n_frequent,
         "n_prompts": len(prompts),
         "answers": None if config.redact else _answers(config, models, prompts),
@@ -110,6 +111,7 @@ def model(config: ReportConfig, given: ModelTables, style: int) -> dict[str, Any
         "floor": noise["floor_nats"],
         "floor_kind": noise["floor_kind"],
         "along": summary["along"],
+        "where": _where(about.get("where"), config.redact),
         "sentence_start": summary["sentence_start"]["first"],
         "sentence_rest": summary["sentence_start"]["rest"],
         "frequent": None
@@ -129,6 +131,11 @@ def model(config: ReportConfig, given: ModelTables, style: int) -> dict[str, Any
         "n_steps": given.tune["about"].get("steps") if given.tune else None,
         "loss": [] if given.loss is None else _curve(given.loss),
     }
+
+
+def _where(found: Mapping[str, Any] | None, redact: bool) -> Mapping[str, Any] | None:
+    """Where the shift is; a redacted page has no tags, because their values are texts."""
+    return {**found, "tags": {}, "tags_left_out": {}} if found and redact else found
 
 
 def _visible(value: Any) -> Any:

@@ -34,11 +34,12 @@ from aftertune.shift import batches, tokens
 from aftertune.shift.config import ShiftConfig
 from aftertune.shift.inputs import Models, find_models
 from aftertune.shift.pair import Item, score
+from aftertune.shift.places import where
 from aftertune.shift.prepare import Measured, Ready, prepare
 from aftertune.shift.summary import summarise, summarise_floor
 from aftertune.text.spans import pieces
 
-VERSION = 2  # intervals draw prompts, not responses
+VERSION = 2  # intervals draw prompts; where the shift is
 
 OTHER_TEXT = "its token ids do not decode to its text"
 NOT_NUMBERS = "a model's logits for it are not numbers"
@@ -166,6 +167,7 @@ def _finish(
         "vocabulary": ready.vocab.describe(),
         "noise": floor,
         "summary": summarise(table, config.seed, _prompt_of(responses)),
+        "where": where(table, responses.table("responses"), config.seed),
         "text": {"responses": responses.id, "models": _text_models(responses)},
         "template": responses.about.get("template"),
     }

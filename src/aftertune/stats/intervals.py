@@ -80,12 +80,12 @@ def bootstrap_means(
     with np.errstate(invalid="ignore", divide="ignore"):
         estimates = top.sum(0) / bottom.sum(0)
         drawn = np.concatenate(
-            [(w @ top) / (w @ bottom) for w in _resamples(len(top), seed, draws)]
+            [(w @ top) / (w @ bottom) for w in resamples(len(top), seed, draws)]
             or [np.empty((0, top.shape[1]))]
         )
     contributing = (bottom > 0).sum(0)
     return [
-        _interval(float(estimates[c]), drawn[:, c], int(contributing[c]), level)
+        interval_of(float(estimates[c]), drawn[:, c], int(contributing[c]), level)
         for c in range(top.shape[1])
     ]
 
@@ -115,10 +115,10 @@ def paired_difference(
     with np.errstate(invalid="ignore", divide="ignore"):
         estimate = a.sum() / a_n.sum() - b.sum() / b_n.sum()
         drawn = np.concatenate(
-            [(w @ a) / (w @ a_n) - (w @ b) / (w @ b_n) for w in _resamples(len(a), seed, draws)]
+            [(w @ a) / (w @ a_n) - (w @ b) / (w @ b_n) for w in resamples(len(a), seed, draws)]
             or [np.empty(0)]
         )
-    return _interval(float(estimate), drawn, len(a), level)
+    return interval_of(float(estimate), drawn, len(a), level)
 
 
 def absent(reason: str, n: int = 0) -> Interval:
@@ -126,7 +126,7 @@ def absent(reason: str, n: int = 0) -> Interval:
     return Interval(None, None, None, n, reason=reason)
 
 
-def _resamples(n: int, seed: int, draws: int) -> Iterator[Array]:
+def resamples(n: int, seed: int, draws: int) -> Iterator[Array]:
     """How often each of n groups is drawn: blocks [D, n], D summing to `draws`."""
     if n < 2:
         return
@@ -138,7 +138,8 @@ def _resamples(n: int, seed: int, draws: int) -> Iterator[Array]:
         yield np.bincount(drawn.ravel(), minlength=rows * n).reshape(rows, n).astype(np.float64)
 
 
-def _interval(estimate: float, drawn: Array, n: int, level: float) -> Interval:
+def interval_of(estimate: float, drawn: Array, n: int, level: float) -> Interval:
+    """The interval of an estimate over n groups, from its values in the resamples `drawn` [D]."""
     if n == 0:
         return Interval(None, None, None, 0, level, reason="no values")
     if not np.isfinite(estimate):

@@ -56,6 +56,10 @@ class Texts:
         return [len(ids) - at for ids, at in zip(self.sequences, self.starts, strict=True)]
 
     @property
+    def prompts(self) -> list[list[int]]:
+        return [ids[:at] for ids, at in zip(self.sequences, self.starts, strict=True)]
+
+    @property
     def answers(self) -> list[list[int]]:
         return [ids[at:] for ids, at in zip(self.sequences, self.starts, strict=True)]
 
@@ -81,22 +85,49 @@ def answer_ids(
 ) -> tuple[list[int], list[int]]:
     """Ids of a prompt and of a given answer to it, with the stop token as the template has it."""
     asked = prompt_ids(messages, template, tokenizer)
-    row = [*messages, {"role": "assistant", "content": answer}]
+    row: list[Mapping[str, str | None]] = [*messages, {"role": "assistant", "content": answer}]
     rendered = render_row(row, None, template, tokenizer, train_on="last")
     end = max(place for place, trained in enumerate(rendered.loss_mask) if trained) + 1
     return asked, list(rendered.ids[len(asked) : end])
 
 
-def windows(text: str, tokenizer: Any, at_most: int) -> list[list[int]]:
+def windows(text: str, model: Any, tokenizer: Any, at_most: int) -> list[list[int]]:
     """The first `at_most` ids of a text in windows of WINDOW; raises ConfigError without a pair."""
     ids = encode(text, tokenizer, first=True)[0][:at_most]
-    found = [ids[at : at + WINDOW] for at in range(0, len(ids), WINDOW)]
+    context = getattr(plain(model).config.get_text_config(), "max_position_embeddings", None)
+    size = min(WINDOW, context or WINDOW)
+    found = [ids[at : at + size] for at in range(0, len(ids), size)]
     found = [window for window in found if len(window) > 1]  # nothing predicts a first token
     if not found:
         raise ConfigError(
             "the forgetting text has fewer than two tokens; give a longer one, or none."
         )
     return found
+
+
+def texts(
+    model: Any,
+    on: On,
+    prompts: Sequence[list[int]],
+    answers: Sequence[list[int]],
+    windows: list[list[int]],
+) -> Texts:
+    """What is scored; raises ConfigError where `model` cannot read it."""
+    pairs = list(zip(prompts, answers, strict=True))
+    check_context(model, max(len(prompt) + len(answer) for prompt, answer in pairs))
+    sequences = [[*prompt, *answer] for prompt, answer in pairs]
+    return Texts(on, sequences, [len(prompt) for prompt in prompts], windows)
+
+
+def check_context(model: Any, longest: int) -> None:
+    """Raises ConfigError when a sequence of `longest` tokens is more than the model reads."""
+    config = plain(model).config.get_text_config()
+    context = getattr(config, "max_position_embeddings", None)
+    if context is not None and longest > context:
+        raise ConfigError(
+            f"a prompt with its answer has {longest} tokens and the model reads {context}; give "
+            "shorter prompts or answers, or a smaller max_new_tokens."
+        )
 
 
 def base_answers(
