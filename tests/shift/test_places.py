@@ -61,10 +61,10 @@ def table(*rows):
     return schema.from_rows("tokens", list(rows))
 
 
-def response(response_id="a", text="x", tags=None):
+def response(response_id="a", text="x", tags=None, prompt=None):
     return {
         "response_id": response_id,
-        "prompt_id": "p",
+        "prompt_id": prompt or f"p-{response_id}",
         "row_index": 0,
         "sample": 0,
         "model": "m",
@@ -259,6 +259,7 @@ def test_no_tokens_give_absent_values_and_json():
     found = where(table(), responses())
     assert found["kinds"] == []
     assert found["tags"] == found["tags_left_out"] == {}
+    assert found["frequent_words"] == {"marginal": [], "shifted": []}
     assert found["sentence_start"]["difference"]["reason"] == "no values"
     assert found["response_start"]["at_equal_entropy"]["difference"]["reason"] == "no values"
     json.dumps(found, allow_nan=False)
@@ -267,8 +268,83 @@ def test_no_tokens_give_absent_values_and_json():
 def test_all_together_is_json_and_the_same_for_the_same_seed():
     tokens, texts = worded()
     found = where(tokens, texts, seed=3)
-    assert set(found) == {"kinds", "tags", "tags_left_out", "sentence_start", "response_start"}
+    assert set(found) == {
+        "kinds", "tags", "tags_left_out", "sentence_start", "response_start", "frequent_words"
+    }  # fmt: skip
     assert json.dumps(found, allow_nan=False) == json.dumps(where(tokens, texts, 3))
+
+
+def means(found):
+    """Every interval in what `where` found, by its way there."""
+    if isinstance(found, list):
+        found = dict(enumerate(found))
+    if not isinstance(found, dict):
+        return {}
+    if "low" in found:
+        return {"": (found["estimate"], found["low"], found["high"])}
+    return {f"{k}/{way}": edges for k, v in found.items() for way, edges in means(v).items()}
+
+
+def test_a_prompt_that_is_asked_twice_is_one_witness():
+    """Thirty copies of each answer, under the same prompts, change no mean and no interval."""
+    rng = np.random.default_rng(0)
+    values = {name: rng.gamma(1, 1, 12) for name in "abcd"}
+
+    def made(copies):
+        rows, texts = [], []
+        for copy in range(copies):
+            for name, kl in values.items():
+                own = f"{name}{copy}"
+                rows += [token(own, i, v, 1 + i % 5, (2 * i, 2 * i + 1), base_entropy_nats=v)
+                         for i, v in enumerate(kl)]  # fmt: skip
+                tags = {"task": "x" if name < "c" else "y"}
+                texts.append(response(own, "I 1 a b c d ! e f g 7 .", tags, name))
+        return table(*rows), responses(*texts)
+
+    (tokens, texts), copies = made(1), where(*made(30), seed=1)
+    once = where(tokens, texts, seed=1)
+    # the number of strata of equal entropy depends on the number of tokens
+    ways = [way for way in means(once) if "at_equal_entropy" not in way]
+    assert len(ways) > 30
+    for way in ways:
+        assert means(copies)[way] == pytest.approx(means(once)[way]), way
+    assert copies["kinds"][0]["n_responses"] == 30 * once["kinds"][0]["n_responses"]
+
+
+def test_frequent_words_by_hand():
+    tokens, texts = worded()
+    # However: 9th; Paris: its first piece 2nd, its second without a rank; dog: 3rd
+    assert where(tokens, texts)["frequent_words"] == {
+        "marginal": [
+            {"word": "Paris", "kind": "name", "n": 1, "n_all": 1},
+            {"word": "dog", "kind": "content", "n": 1, "n_all": 1},
+        ],
+        "shifted": [{"word": "however", "kind": "style", "n": 1, "n_all": 1}],
+    }
+
+
+def test_words_count_by_the_token_that_starts_them():
+    # "The cat. the cats": "cats" is written by " c" and "ats", "the" by ". the" in one token
+    spans = [(0, 3), (3, 7), (7, 12), (12, 14), (14, 17)]
+    ranks = [9, 9, 9, 2, 9]
+    rows = [token("a", i, 0.0, rank, span) for i, (rank, span) in
+            enumerate(zip(ranks, spans, strict=True))]  # fmt: skip
+    text = responses(response("a", "The cat. the cats"))
+    words = where(table(*rows[::-1]), text)["frequent_words"]  # in whatever order the rows stand
+    assert [(e["word"], e["n"], e["n_all"]) for e in words["shifted"]] == [
+        ("the", 2, 2), ("cat", 1, 1),
+    ]  # fmt: skip
+    assert [(e["word"], e["n"]) for e in words["marginal"]] == [("cats", 1)]
+
+
+def test_bytes_of_one_character_give_the_word_the_first_one_and_the_stop_none():
+    spans = [(0, 1), (0, 1), (1, 3), (3, 3)]  # "éta" as two bytes, "ta" and the stop
+    ranks = [2, 9, 9, 9]
+    rows = [token("a", i, 0.0, rank, span) for i, (rank, span) in
+            enumerate(zip(ranks, spans, strict=True))]  # fmt: skip
+    words = where(table(*rows), responses(response("a", "éta")))["frequent_words"]
+    assert [e["word"] for e in words["marginal"]] == ["éta"]
+    assert words["shifted"] == []
 
 
 @settings(max_examples=30, deadline=None)

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aftertune import schema
+from aftertune.errors import InputError
 from aftertune.shift.summary import MEANS, per_response, summarise, summarise_floor
 
 NAMES = {1: "unshifted", 2: "marginal", 3: "marginal"}
@@ -234,3 +235,16 @@ def test_a_prompt_that_is_asked_twice_is_one_witness():
         for edge in ("estimate", "low", "high"):
             assert together["kl_tuned_base_nats"][mean][edge] == pytest.approx(alone[mean][edge])
     assert summarise(copies)["kl_tuned_base_nats"]["per_token"]["low"] > alone["per_token"]["low"]
+
+
+def test_a_response_without_a_prompt_is_the_users_to_mend():
+    with pytest.raises(InputError, match=r"'b'.*give the responses that were scored"):
+        summarise(table(token("a"), token("b")), 0, {"a": "p"})
+
+
+def test_as_many_frequent_tokens_are_kept_as_the_paper_lists():
+    rows = [token("a", i, piece=chr(200 + i), rank=9) for i in range(130)]
+    rows += [token("a", 130, piece=chr(329), rank=9)]  # the last one twice: it comes first
+    shifted = summarise(table(*rows))["frequent"]["shifted"]
+    assert len(shifted) == 125
+    assert (shifted[0]["token"], shifted[0]["n"]) == (chr(329), 2)

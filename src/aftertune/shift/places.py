@@ -1,8 +1,8 @@
 """Where a shift is: kinds of token, tags of the prompt, beginnings at equal base entropy (pure).
 
 From one `tokens` table and the `responses` that were scored. KL is KL(tuned from base) in nats,
-a mean per token unless it says otherwise. Intervals are over responses, and what cannot be given
-is absent with its reason.
+a mean per token unless it says otherwise. Intervals are over prompts, each with all its responses,
+and what cannot be given is absent with its reason.
 """
 
 import json
@@ -14,9 +14,15 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from aftertune.errors import InputError
 from aftertune.shift.categories import CATEGORIES
-from aftertune.stats.intervals import bootstrap_mean, bootstrap_means, paired_difference
+from aftertune.shift.groups import Groups, groups_of, of_responses, prompts_of
+from aftertune.shift.words import frequent, words_of
+from aftertune.stats.intervals import (
+    Interval,
+    bootstrap_mean,
+    bootstrap_means,
+    paired_difference,
+)
 from aftertune.stats.strata import STRATA, stratified_difference
 from aftertune.text.kinds import KINDS, kinds_of_tokens
 
@@ -36,14 +42,17 @@ ONE_VALUE = "all responses have the same value"
 
 def where(tokens: pa.Table, responses: pa.Table, seed: int = 0) -> dict[str, Any]:
     """All of this module as JSON values: kinds, tags, tags_left_out, sentence_start,
-    response_start."""
+    response_start; and frequent_words (`shift.words.frequent`)."""
+    prompt_of = prompts_of(responses)
     tags, left_out = by_tag(tokens, responses, seed)
+    groups = groups_of(tokens, prompt_of)
     return {
         "kinds": by_kind(tokens, responses, seed),
         "tags": tags,
         "tags_left_out": left_out,
-        "sentence_start": beginning(tokens, first_of_sentences(tokens), seed),
-        "response_start": beginning(tokens, first_of_responses(tokens), seed),
+        "sentence_start": beginning(tokens, first_of_sentences(tokens), seed, prompt_of),
+        "response_start": beginning(tokens, first_of_responses(tokens), seed, prompt_of),
+        "frequent_words": frequent(words_of(tokens, responses, groups)),
     }
 
 
@@ -53,15 +62,16 @@ def by_kind(tokens: pa.Table, responses: pa.Table, seed: int = 0) -> list[dict[s
     {kind, n_tokens, n_responses, share_of_tokens, kl, share_of_kl, categories: {name: share of
     the kind's tokens that have a category}}, all but the counts as intervals.
     """
-    codes, n = _groups(tokens)
+    groups = groups_of(tokens, prompts_of(responses))
+    codes, n = groups.prompt, groups.n_prompts
     kind = np.asarray([KINDS.index(name) for name in token_kinds(tokens, responses)], np.int64)
     members = kind[:, None] == np.arange(len(KINDS))
-    counts = _per_response(members, codes, n)
-    present = np.flatnonzero(counts.sum(0))
-    members, counts = members[:, present], counts[:, present]
+    present = np.flatnonzero(members.any(0))
+    members = members[:, present]
+    in_responses = _sums(members, groups.response, groups.n_responses)
     kl = tokens.column(KL).to_numpy().astype(np.float64)
-    sums = _per_response(members, codes, n, kl)
-    # of all tokens (or all KL) of a response, what is of the kind
+    counts, sums = _sums(members, codes, n), _sums(members, codes, n, kl)
+    # of all tokens (or all KL) of a prompt, what is of the kind
     everything = np.repeat(counts.sum(1, keepdims=True), len(present), axis=1)
     whole = np.repeat(np.bincount(codes, kl, n)[:, None], len(present), axis=1)
     means = bootstrap_means(sums, counts, seed)
@@ -72,7 +82,7 @@ def by_kind(tokens: pa.Table, responses: pa.Table, seed: int = 0) -> list[dict[s
         {
             "kind": KINDS[present[i]],
             "n_tokens": int(counts[:, i].sum()),
-            "n_responses": int((counts[:, i] > 0).sum()),
+            "n_responses": int((in_responses[:, i] > 0).sum()),
             "share_of_tokens": shares[i].as_json(),
             "kl": means[i].as_json(),
             "share_of_kl": shares_of_kl[i].as_json(),
@@ -87,10 +97,11 @@ def token_kinds(tokens: pa.Table, responses: pa.Table) -> list[str]:
 
     Raises InputError when a response is missing.
     """
-    codes, n = _groups(tokens)
+    groups = groups_of(tokens)
+    codes, n = groups.response, groups.n_responses
     if n == 0:
         return []
-    texts = _of_scored(tokens, responses, "response")
+    texts = of_responses(groups, responses, "response")
     starts = tokens.column("char_start").to_numpy()
     ends = tokens.column("char_end").to_numpy()
     order = np.argsort(codes, kind="stable")
@@ -113,23 +124,23 @@ def by_tag(
     sorted by their number of responses: {value, n_responses, n_tokens, kl: {per_token,
     per_response}, categories}. Responses that lack the key are in no group.
     """
-    codes, n = _groups(tokens)
-    if n == 0:
+    groups = groups_of(tokens, prompts_of(responses))
+    if not groups.n_responses:
         return {}, {}
-    tags = [json.loads(text) for text in _of_scored(tokens, responses, "tags")]
+    tags = [json.loads(text) for text in of_responses(groups, responses, "tags")]
     found, left_out = {}, {}
     for key in sorted({key for held in tags for key in held}):
         values, reason = _values(tags, key)
         if reason is not None:
             left_out[key] = reason
             continue
-        found[key] = _tag_groups(tokens, values, codes, n, seed)
+        found[key] = _tag_groups(tokens, values, groups, seed)
     return found, left_out
 
 
 def first_of_sentences(tokens: pa.Table) -> npt.NDArray[np.bool_]:
     """Which rows are among the first 5% of their sentence's tokens: rounded down, at least one."""
-    codes, _ = _groups(tokens)
+    codes = groups_of(tokens).response
     sentence = tokens.column("sentence").to_numpy().astype(np.int64)
     position = tokens.column("position_in_sentence").to_numpy()
     if len(codes) == 0:
@@ -140,26 +151,28 @@ def first_of_sentences(tokens: pa.Table) -> npt.NDArray[np.bool_]:
 
 def first_of_responses(tokens: pa.Table) -> npt.NDArray[np.bool_]:
     """Which rows are among the first 5% of their response's tokens: rounded down, at least one."""
-    codes, n = _groups(tokens)
-    return _first(tokens.column("position").to_numpy(), np.bincount(codes, minlength=n)[codes])
+    codes = groups_of(tokens).response
+    return _first(tokens.column("position").to_numpy(), np.bincount(codes)[codes])
 
 
 def beginning(
-    tokens: pa.Table, is_first: npt.NDArray[np.bool_], seed: int = 0, n_strata: int = STRATA
-) -> dict[str, Any]:
+    tokens: pa.Table, is_first: npt.NDArray[np.bool_], seed: int = 0,
+    prompt_of: Mapping[str, str] | None = None, n_strata: int = STRATA,
+) -> dict[str, Any]:  # fmt: skip
     """Mean KL of the tokens that `is_first` marks against the rest, as they are and at equal
-    base entropy.
+    base entropy. prompt_of: response_id -> prompt_id; without it every response is its own prompt.
 
     {first, rest, difference, at_equal_entropy: {first, rest, difference, entropy_difference (what
     the strata leave of it, in nats), n_strata, n_used, n_first, n_first_used, n_rest,
     n_rest_used}}; means and differences are intervals. `rest` at equal entropy is reweighted to
     the base entropies of the first tokens; tokens without a counterpart are left out and counted.
     """
-    codes, n = _groups(tokens)
+    groups = groups_of(tokens, prompt_of)
+    codes, n = groups.prompt, groups.n_prompts
     kl = tokens.column(KL).to_numpy().astype(np.float64)
     entropy = tokens.column("base_entropy_nats").to_numpy().astype(np.float64)
     sides = np.stack([is_first, ~is_first], axis=1)
-    sums, counts = _per_response(sides, codes, n, kl), _per_response(sides, codes, n)
+    sums, counts = _sums(sides, codes, n, kl), _sums(sides, codes, n)
     difference = paired_difference(sums[:, 0], sums[:, 1], counts[:, 0], counts[:, 1], seed)
     equal = stratified_difference(kl, entropy, is_first, codes, n_strata, seed)
     return {
@@ -207,7 +220,7 @@ def _values(tags: Sequence[Mapping[str, Any]], key: str) -> tuple[list[list[str]
 
 
 def _tag_groups(
-    tokens: pa.Table, values: Sequence[Sequence[str]], codes: Array, n: int, seed: int
+    tokens: pa.Table, values: Sequence[Sequence[str]], groups: Groups, seed: int
 ) -> list[dict[str, Any]]:
     """One tag: per value the numbers of the responses that have it."""
     sizes: dict[str, int] = {}
@@ -216,13 +229,12 @@ def _tag_groups(
             sizes[value] = sizes.get(value, 0) + 1
     names = sorted(sizes, key=lambda value: (-sizes[value], value))
     has = np.asarray([[name in one for name in names] for one in values], bool)
-    members = has[codes]
+    members = has[groups.response]
     kl = tokens.column(KL).to_numpy().astype(np.float64)
-    sums, counts = _per_response(members, codes, n, kl), _per_response(members, codes, n)
-    per_token = bootstrap_means(sums, counts, seed)
-    with np.errstate(invalid="ignore"):
-        means = np.where(counts > 0, sums / counts, 0.0)
-    per_response = bootstrap_means(means, counts > 0, seed)
+    codes, n = groups.prompt, groups.n_prompts
+    counts = _sums(members, codes, n)
+    per_token = bootstrap_means(_sums(members, codes, n, kl), counts, seed)
+    per_response = _means_of_responses(members, kl, groups, seed)
     categories = _categories(tokens, members, codes, n, seed)
     return [
         {
@@ -239,50 +251,45 @@ def _tag_groups(
     ]
 
 
+def _means_of_responses(
+    members: npt.NDArray[np.bool_], kl: Array, groups: Groups, seed: int
+) -> list[Interval]:
+    """Per column of members [tokens, C] the mean over responses of their means."""
+    counts = _sums(members, groups.response, groups.n_responses)
+    some = counts > 0
+    with np.errstate(invalid="ignore"):
+        means = _sums(members, groups.response, groups.n_responses, kl) / counts
+    of_prompt = [
+        np.bincount(groups.prompt_of[one], mean[one], groups.n_prompts)
+        for one, mean in zip(some.T, means.T, strict=True)
+    ]
+    n_of_prompt = _sums(some, groups.prompt_of, groups.n_prompts)
+    return bootstrap_means(np.stack(of_prompt, axis=1), n_of_prompt, seed)
+
+
 def _categories(
     tokens: pa.Table, members: npt.NDArray[np.bool_], codes: Array, n: int, seed: int
 ) -> list[dict[str, Any]]:
     """Per column of members [tokens, C] the shares of its tokens that have a category."""
     category = tokens.column("category")
     known = members & category.is_valid().to_numpy()[:, None]
-    counts = _per_response(known, codes, n)
+    counts = _sums(known, codes, n)
     found = {}
     for name in CATEGORIES:
         hit = pc.fill_null(pc.equal(category, name), False).to_numpy()
-        found[name] = bootstrap_means(_per_response(known & hit[:, None], codes, n), counts, seed)
+        found[name] = bootstrap_means(_sums(known & hit[:, None], codes, n), counts, seed)
     return [
         {name: intervals[i].as_json() for name, intervals in found.items()}
         for i in range(members.shape[1])
     ]
 
 
-def _per_response(
+def _sums(
     members: npt.NDArray[np.bool_], codes: Array, n: int, values: Array | None = None
 ) -> npt.NDArray[np.float64]:
-    """[responses, C]: how many tokens of each column of members [tokens, C], or their sum."""
+    """[n, C]: how many rows of each column of members [rows, C] have a code, or their sum."""
     columns = [
         np.bincount(codes[column], None if values is None else values[column], n)
         for column in members.T
     ]
     return np.asarray(columns, np.float64).reshape(members.shape[1], n).T
-
-
-def _groups(tokens: pa.Table) -> tuple[npt.NDArray[np.int64], int]:
-    """For each row the number of its response (in order of appearance), and how many there are."""
-    coded = tokens.column("response_id").combine_chunks().dictionary_encode()
-    return coded.indices.to_numpy().astype(np.int64), len(coded.dictionary)
-
-
-def _of_scored(tokens: pa.Table, responses: pa.Table, column: str) -> list[str]:
-    """A column of the responses that have tokens, in the order in which they appear there."""
-    ids = responses.column("response_id").to_pylist()
-    held = dict(zip(ids, responses.column(column).to_pylist(), strict=True))
-    found = []
-    for response_id in tokens.column("response_id").combine_chunks().unique().to_pylist():
-        if response_id not in held:
-            raise InputError(
-                f"the tokens are of response {response_id!r}, which is not among the responses; "
-                "give the responses that were scored."
-            )
-        found.append(held[response_id])
-    return found

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from aftertune.shift.categories import CATEGORIES, FIRST_RANK
+from aftertune.shift.groups import Groups, groups_of
 from aftertune.stats.intervals import (
     Interval,
     bootstrap_mean,
@@ -21,7 +22,7 @@ from aftertune.stats.intervals import (
     paired_difference,
 )
 
-FREQUENT = 50  # tokens listed of each category
+FREQUENT = 125  # tokens listed of each category, as in the paper's figure 12
 
 MEANS = (
     "kl_tuned_base_nats",
@@ -67,12 +68,11 @@ def summarise(
     frequent: {shifted | marginal: [{token_id, token, n, n_all}]}, by the token that stands there;
     n_all is how often it stands anywhere.
     """
-    responses, n_responses = _groups(tokens)
-    group_of, n_groups = _prompts(tokens, prompt_of)
-    codes = group_of[responses]
+    groups = groups_of(tokens, prompt_of)
+    codes, n_groups = groups.prompt, groups.n_prompts
     kl = _floats(tokens, "kl_tuned_base_nats")
     result: dict[str, Any] = {
-        "n_responses": n_responses,
+        "n_responses": groups.n_responses,
         "n_prompts": n_groups,
         "n_tokens": tokens.num_rows,
         "seed": seed,
@@ -81,7 +81,7 @@ def summarise(
         values = _floats(tokens, name)
         result[name] = {
             "per_token": bootstrap_mean(*_sums(values, codes, n_groups), seed).as_json(),
-            "per_response": _per_response(values, responses, group_of, n_groups, seed),
+            "per_response": _per_response(values, groups, seed),
         }
     result["categories"] = _categories(tokens, codes, n_groups, seed)
     result["ties"] = _share(
@@ -93,7 +93,7 @@ def summarise(
         "n": int(without.sum()),
         "share": _share(without, everywhere, codes, n_groups, seed),
     }
-    result["sentence_start"] = _sentence_start(tokens, kl, responses, codes, n_groups, seed)
+    result["sentence_start"] = _sentence_start(tokens, kl, groups, seed)
     result["along"] = _along(tokens, kl, codes, n_groups, seed)
     result["frequent"] = {name: _frequent(tokens, name) for name in CATEGORIES[1:]}
     return result
@@ -104,14 +104,14 @@ def per_response(tokens: pa.Table) -> dict[str, Array]:
 
     What models that answered the same prompts are compared by (`stats.intervals`).
     """
-    codes, n = _groups(tokens)
-    ids = tokens.column("response_id").combine_chunks().unique()
+    groups = groups_of(tokens)
+    n = groups.n_responses
     found: dict[str, Array] = {
-        "response_id": np.asarray(ids.to_pylist(), dtype=object),
-        "n_tokens": np.bincount(codes, minlength=n),
+        "response_id": np.asarray(groups.response_ids, dtype=object),
+        "n_tokens": np.bincount(groups.response, minlength=n),
     }
     for name in MEANS:
-        sums, counts = _sums(_floats(tokens, name), codes, n)
+        sums, counts = _sums(_floats(tokens, name), groups.response, n)
         with np.errstate(invalid="ignore"):
             found[name] = sums / counts
     return found
@@ -158,12 +158,6 @@ def _finite(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _groups(tokens: pa.Table) -> tuple[npt.NDArray[np.int64], int]:
-    """For each row the number of its response (in order of appearance), and how many there are."""
-    coded = tokens.column("response_id").combine_chunks().dictionary_encode()
-    return coded.indices.to_numpy().astype(np.int64), len(coded.dictionary)
-
-
 def _floats(tokens: pa.Table, name: str) -> npt.NDArray[np.float64]:
     """A numeric column with NaN where it is null."""
     column = pc.cast(tokens.column(name), pa.float64())
@@ -187,24 +181,14 @@ def _sums(values: Array, codes: Array, n: int, where: Array | None = None) -> tu
     )
 
 
-def _prompts(tokens: pa.Table, prompt_of: Mapping[str, str] | None) -> tuple[Array, int]:
-    """For each response (in order of appearance) its prompt's number; how many prompts."""
-    ids = tokens.column("response_id").combine_chunks().unique().to_pylist()
-    if prompt_of is None:
-        return np.arange(len(ids)), len(ids)
-    numbers = {prompt: i for i, prompt in enumerate(dict.fromkeys(prompt_of[r] for r in ids))}
-    return np.array([numbers[prompt_of[r]] for r in ids], np.int64), len(numbers)
-
-
-def _per_response(
-    values: Array, responses: Array, group_of: Array, n_groups: int, seed: int
-) -> dict[str, Any]:
+def _per_response(values: Array, groups: Groups, seed: int) -> dict[str, Any]:
     """The mean over responses of their means; prompts are drawn again."""
-    sums, counts = _sums(values, responses, len(group_of))
+    sums, counts = _sums(values, groups.response, groups.n_responses)
     some = counts > 0
-    of_group = np.bincount(group_of[some], weights=sums[some] / counts[some], minlength=n_groups)
-    n_of_group = np.bincount(group_of[some], minlength=n_groups)
-    return bootstrap_mean(of_group, n_of_group, seed).as_json()
+    prompt = groups.prompt_of[some]
+    of_prompt = np.bincount(prompt, weights=sums[some] / counts[some], minlength=groups.n_prompts)
+    n_of_prompt = np.bincount(prompt, minlength=groups.n_prompts)
+    return bootstrap_mean(of_prompt, n_of_prompt, seed).as_json()
 
 
 def _share(hit: Array, among: Array, codes: Array, n: int, seed: int) -> dict[str, Any]:
@@ -228,18 +212,16 @@ def _categories(tokens: pa.Table, codes: Array, n: int, seed: int) -> dict[str, 
     return found
 
 
-def _sentence_start(
-    tokens: pa.Table, kl: Array, responses: Array, codes: Array, n: int, seed: int
-) -> dict[str, Any]:
+def _sentence_start(tokens: pa.Table, kl: Array, groups: Groups, seed: int) -> dict[str, Any]:
     sentence = tokens.column("sentence").to_numpy().astype(np.int64)
     position = tokens.column("position_in_sentence").to_numpy()
     if len(kl) == 0:
         empty = bootstrap_mean([], [], seed).as_json()
         return {"first": empty, "rest": empty, "difference": empty}
-    _, place = np.unique(np.stack([responses, sentence]), axis=1, return_inverse=True)
+    _, place = np.unique(np.stack([groups.response, sentence]), axis=1, return_inverse=True)
     length = np.bincount(place.ravel())[place.ravel()]
     first = position < np.maximum(1, length // 20)  # 5%, rounded down
-    parts = [_sums(kl, codes, n, where) for where in (first, ~first)]
+    parts = [_sums(kl, groups.prompt, groups.n_prompts, where) for where in (first, ~first)]
     (first_sums, first_counts), (rest_sums, rest_counts) = parts
     difference = paired_difference(first_sums, rest_sums, first_counts, rest_counts, seed)
     return {
