@@ -1,0 +1,1 @@
+"""Number work of the controls: pure functions of arrays and tables."""
