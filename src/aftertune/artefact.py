@@ -8,6 +8,9 @@ has the same name and is answered once, and any change of an input's content get
 A part is written under a temporary name, synced and renamed; the manifest comes last. A run
 killed at any moment continues where it was: parts that exist are never computed again, and
 parts and batches are planned before the run, so no value depends on where it was interrupted.
+
+Several processes (`parallel.py`) make one artefact together: each writes the parts that it was
+handed by `Draft.mine`, process 0 writes everything else, locks the folder and finishes it.
 """
 
 import errno
@@ -17,7 +20,7 @@ import os
 import platform
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -29,9 +32,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
-from aftertune import schema
+from aftertune import parallel, schema
 from aftertune.config import StageConfig
 from aftertune.errors import ArtefactError, DamagedPart, InternalError
+from aftertune.parallel import ProcessesError
 
 MANIFEST = "manifest.json"
 _DRAFT = "draft.json"
@@ -157,6 +161,9 @@ class Draft:
         self.restarted = restarted  # why an unfinished run was thrown away, if one was
         self._seconds = seconds
         self._since = time.monotonic()
+        self._handed: set[int] = set()
+        self._wrote: list[str] = []  # parts, for process 0 to find when all meet
+        self._met = False
 
     @property
     def scratch(self) -> Path:
@@ -169,17 +176,52 @@ class Draft:
         """Whether part `index` of every one of `tables` is already on disk and readable."""
         return all(_readable(self._part(name, index)) for name in tables)
 
+    def mine(self, parts: Iterable[int]) -> list[int]:
+        """Those of `parts` that this process is to write: all of them where it is alone."""
+        handed = parallel.group().mine(parts)
+        self._handed.update(handed)
+        return handed
+
     def write(self, index: int, tables: Mapping[str, pa.Table]) -> None:
-        """Part `index` of each table: checked, written under a temporary name, synced, renamed."""
+        """Part `index` of each table: checked, written under a temporary name, synced, renamed.
+
+        What was not handed out by `mine` every process computes, and process 0 writes.
+        """
+        first = parallel.group().first
+        if not first and index not in self._handed:
+            return
         for name, table in tables.items():
             path = self._part(name, index)
             path.parent.mkdir(exist_ok=True)
             whole = schema.checked(name, table)
             write_durably(path, partial(pq.write_table, whole, compression="zstd"))
-        self._note_seconds()
+            self._wrote.append(path.relative_to(self.folder).as_posix())
+        if first:
+            self._note_seconds()
+
+    def meet(self) -> Artefact | None:
+        """Wait until every process has written its parts. Process 0 goes on alone, to `finish`;
+        the others wait for that and get the artefact.
+
+        A stage calls it where only what it would write in the end is left to do; `finish` calls
+        it where a stage does not. Without other processes it does nothing.
+        """
+        if parallel.group().size == 1:
+            return None
+        self._met = True
+        for rank, wrote in enumerate(parallel.gather("parts are written", self._wrote)):
+            lost = [name for name in wrote if not (self.folder / name).exists()]
+            if lost:
+                raise _not_shared(self.folder, lost[0], rank)
+        if parallel.group().first:
+            return None
+        parallel.gather("the artefact is finished")
+        return open_artefact(self.folder, verify=False)
 
     def finish(self, counts: Mapping[str, Any], about: Mapping[str, Any] | None = None) -> Artefact:
-        """Write the manifest: from here on the artefact exists."""
+        """Write the manifest: from here on the artefact exists, for all processes."""
+        if not self._met and (finished := self.meet()):
+            return finished
         shutil.rmtree(self.folder / _SCRATCH, ignore_errors=True)
         tables: dict[str, list[dict[str, Any]]] = {}
         files: dict[str, dict[str, Any]] = {}
@@ -212,6 +254,7 @@ class Draft:
         text = json.dumps(manifest, ensure_ascii=False, indent=1, sort_keys=True, allow_nan=False)
         write_durably(self.folder / MANIFEST, lambda out: out.write_text(text, encoding="utf-8"))
         (self.folder / _DRAFT).unlink(missing_ok=True)
+        parallel.gather("the artefact is finished")
         return Artefact(self.folder, json.loads(text))
 
     def _part(self, table: str, index: int) -> Path:
@@ -226,24 +269,36 @@ class Draft:
 
 
 def find(out: Path, plan: Plan) -> Artefact | None:
-    """The finished artefact that answers `plan`, verified; None when there is none yet."""
+    """The finished artefact that answers `plan`, verified; None when there is none yet.
+
+    All processes of a run get the same answer, process 0's. Raises ProcessesError when they ask
+    for different artefacts, or run in different environments.
+    """
     folder = out / plan.id
+    _same_everywhere(plan)
     try:
         exists = (folder / MANIFEST).exists()
     except OSError as error:
         raise _unusable(out, error) from error
+    exists = parallel.share("looking for the artefact", exists)
     return open_artefact(folder) if exists else None
 
 
 @contextmanager
 def draft(out: Path, plan: Plan) -> Iterator[Draft]:
-    """Begin or continue the artefact of `plan` under `out`; one process at a time.
+    """Begin or continue the artefact of `plan` under `out`; one run at a time.
 
     An unfinished run continues only where the environment (device, threads, package versions)
     is what it was, because bf16 values depend on it; otherwise it starts again from nothing
     and `restarted` says why.
     """
     folder = out / plan.id
+    if not parallel.group().first:
+        parallel.gather("the artefact is begun")
+        if not (folder / _DRAFT).exists():
+            raise _not_shared(folder, _DRAFT, 0)
+        yield Draft(plan, folder, 0.0, None)
+        return
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
@@ -263,9 +318,34 @@ def draft(out: Path, plan: Plan) -> Iterator[Draft]:
         if (folder / MANIFEST).exists():
             raise ArtefactError(f"{folder} was just finished by another process; run this again.")
         seconds, restarted = _continue_or_restart(folder, plan)
+        parallel.gather("the artefact is begun")
         yield Draft(plan, folder, seconds, restarted)
     finally:
         lock.release()
+
+
+def _same_everywhere(plan: Plan) -> None:
+    """What bf16 values depend on has to be alike in all processes, as in a run that continues."""
+    asked = parallel.gather("looking for an artefact", [plan.id, dict(plan.environment)])
+    for rank, (name, environment) in enumerate(asked):
+        if name != asked[0][0]:
+            raise ProcessesError(
+                f"process {rank} asks for {name} and process 0 for {asked[0][0]}; start all of "
+                "them with the same command on the same files."
+            )
+        if environment != asked[0][1]:
+            what, at_0, here = _difference(asked[0][1], environment)
+            raise ProcessesError(
+                f"{what} is {here} for process {rank} and {at_0} for process 0; start all of them "
+                "alike."
+            )
+
+
+def _not_shared(folder: Path, name: str, rank: int) -> ProcessesError:
+    return ProcessesError(
+        f"{folder / name}, which process {rank} wrote, is not there for process "
+        f"{parallel.group().rank}; give --out a folder that all machines share."
+    )
 
 
 def _unusable(out: Path, error: OSError) -> ArtefactError:
@@ -347,7 +427,9 @@ def hash_file(path: Path) -> str:
 
 def write_durably(path: Path, write: Callable[[Path], object]) -> None:
     """`write(temporary path)`, then sync and rename, so that `path` is whole or absent."""
-    temporary = path.with_name(path.name + _TMP)
+    group = parallel.group()
+    own = "" if group.first else f".{group.rank}"  # several processes may write one file
+    temporary = path.with_name(f"{path.name}{own}{_TMP}")
     write(temporary)
     with temporary.open("rb+") as stream:
         os.fsync(stream.fileno())
@@ -367,7 +449,8 @@ def _continue_or_restart(folder: Path, plan: Plan) -> tuple[float, str | None]:
         if any(folder.iterdir()):
             _empty(folder)  # killed before draft.json was written; nothing of value is here
     elif before["environment"] != json.loads(json.dumps(dict(plan.environment))):
-        restarted = _difference(before["environment"], plan.environment)
+        name, was, now = _difference(before["environment"], plan.environment)
+        restarted = f"{name} was {was} and is now {now}"
         _empty(folder)
         before = None
     for leftover in folder.rglob(f"*{_TMP}"):
@@ -391,14 +474,15 @@ def _read_draft(folder: Path) -> dict[str, Any] | None:
     return note if isinstance(note, dict) else None
 
 
-def _difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+def _difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, Any, Any]:
+    """The first entry in which two unlike environments differ, and its two values."""
     for name in sorted(set(before) | set(now)):
         old, new = before.get(name), now.get(name)
         if isinstance(old, dict) and isinstance(new, dict) and old != new:
             return _difference(old, new)
         if old != new:
-            return f"{name} was {old} and is now {new}"
-    return "the environment changed"
+            return name, old, new
+    return "the environment", before, now
 
 
 def _empty(folder: Path) -> None:

@@ -7,8 +7,9 @@
     │   ├── ModelError       a checkpoint, adapter or tokenizer
     │   │   └── VocabularyError   one token id means two different strings
     │   ├── TemplateError    rendering or its self-test
-    │   └── ArtefactError    an artefact folder
-    │       └── DamagedPart  a file that is not what its manifest says
+    │   ├── ArtefactError    an artefact folder
+    │   │   └── DamagedPart  a file that is not what its manifest says
+    │   └── ProcessesError   (parallel.py) processes of one run that do not fit together
     └── InternalError        our fault: a traceback is wanted
 
 A message of a UserError is one sentence that says what is wrong and what to do.

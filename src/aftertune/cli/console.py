@@ -5,6 +5,7 @@ piped. Model output is hostile text: control characters are shown, never sent to
 """
 
 import json
+import os
 import sys
 import time
 import unicodedata
@@ -25,16 +26,20 @@ from rich.progress import Progress as RichBars
 from rich.table import Table
 from rich.text import Text
 
+from aftertune import parallel
 from aftertune.progress import Task
 
 _SECONDS_BETWEEN_LINES = 15.0  # where there is no terminal to redraw
 
 
 class Terminal:
-    """A `Progress` on a terminal, or as plain lines where standard error is no terminal."""
+    """A `Progress` on a terminal, or as plain lines where standard error is no terminal.
+
+    Of several processes only process 0 speaks, but for an error.
+    """
 
     def __init__(self) -> None:
-        self.err = Console(stderr=True, highlight=False)
+        self.err = Console(stderr=True, highlight=False, quiet=not parallel.is_first())
         self.warnings: list[str] = []
 
     @contextmanager
@@ -61,7 +66,10 @@ class Terminal:
 
     def fail(self, sentence: str) -> None:
         """The one sentence of a UserError."""
-        self.err.print("[bold red]error:[/] " + escape(printable(sentence)))
+        who = "error" if parallel.is_first() else f"error in process {os.environ['RANK']}"
+        Console(stderr=True, highlight=False).print(
+            f"[bold red]{who}:[/] " + escape(printable(sentence))
+        )
 
 
 class _BarTask:

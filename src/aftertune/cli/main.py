@@ -5,12 +5,14 @@ Only typer and rich are imported here; each command imports its stage when it is
 """
 
 import errno
+import os
 import sys
+from contextlib import ExitStack, redirect_stdout
 
 import typer
 
-from aftertune import __version__
-from aftertune.cli import audits, stages
+from aftertune import __version__, parallel
+from aftertune.cli import audits, controls, stages, sweeps
 from aftertune.cli.console import Terminal
 from aftertune.errors import UserError
 
@@ -23,7 +25,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 audits.register(app)
+controls.register(app)
 stages.register(app)
+sweeps.register(app)
 
 
 def _version(wanted: bool) -> None:
@@ -37,14 +41,24 @@ def root(
     version: bool = typer.Option(
         False, "--version", callback=_version, is_eager=True, help="Print the version and stop."
     ),
+    processes: int | None = typer.Option(
+        None, min=1, help="Stop unless torchrun or accelerate started exactly N processes."
+    ),
 ) -> None:
     """What did instruction tuning do to your model?"""
+    if processes is not None:
+        parallel.expect(processes)
+    parallel.group()
 
 
 def main() -> None:
     """Run the command line: exit code 2 for what the user can mend, 130 when stopped."""
     try:
-        app()
+        with ExitStack() as stack:
+            if not parallel.is_first():  # process 0 shows the result
+                nowhere = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))
+                stack.enter_context(redirect_stdout(nowhere))
+            app()
     except UserError as error:
         Terminal().fail(str(error))
         sys.exit(2)

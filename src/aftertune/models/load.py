@@ -38,6 +38,8 @@ from aftertune.models.quiet import quiet
 from aftertune.models.reference import Identity, ModelRef, identity, local, resolve
 from aftertune.progress import Progress, Silent
 
+DeviceMap = str | dict[str, int | str]
+
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "tokenizer_config.json")
 
 
@@ -95,12 +97,13 @@ def load(
     purpose: Purpose = "score",
     trust_remote_code: bool = False,
     progress: Progress | None = None,
-    device_map: str | None = None,
+    device_map: DeviceMap | None = None,
 ) -> Loaded:
     """Load what `spec` names, ready to score or generate.
 
-    `device_map="auto"` spreads a model that does not fit one accelerator. Attention is
-    transformers' choice, which is SDPA where the architecture has it.
+    `device_map` spreads a model that does not fit one accelerator: "auto", or a mapping from the
+    names of modules to devices, as transformers takes it. Attention is transformers' choice, which
+    is SDPA where the architecture has it.
 
     Raises ModelError with one sentence for whatever is wrong with the checkpoint or adapter.
     """
@@ -183,7 +186,7 @@ def _weights(
     ref: ModelRef,
     dtype: torch.dtype,
     device: torch.device,
-    device_map: str | None,
+    device_map: DeviceMap | None,
     trust_remote_code: bool,
 ) -> tuple[PreTrainedModel, int]:
     """The full model of `ref` and how many of the checkpoint's tensors it has no place for."""
@@ -223,7 +226,18 @@ def _weights(
             f"{ref.spec} lacks {len(missing)} of its weights, the first is {missing[0]}; save it "
             "again or copy the missing shard."
         )
+    _check_ends(ref.spec, model)
     return model.eval().requires_grad_(False), len(found["unexpected_keys"])
+
+
+def _check_ends(spec: str, model: PreTrainedModel) -> None:
+    """Layers may be fetched from memory or disk for each pass; the two ends are read in place."""
+    for module in (model.get_input_embeddings(), model.get_output_embeddings()):
+        if module is not None and module.weight.is_meta:
+            raise ModelError(
+                f"the device map of {spec} leaves its embeddings or its output matrix without a "
+                "device to compute on; name one for both, or use more or larger devices."
+            )
 
 
 def _check_config(spec: str, folder: Path, trust_remote_code: bool) -> None:

@@ -16,7 +16,7 @@ class RespondConfig(StageConfig):
     """
 
     recorded_only: ClassVar[frozenset[str]] = frozenset(
-        {"model", "base", "template", "prefix", "device", "trust_remote_code"}
+        {"model", "base", "template", "prefix", "device", "device_map", "trust_remote_code"}
     )
 
     model: str
@@ -32,6 +32,7 @@ class RespondConfig(StageConfig):
     batch_size: int = Field(16, ge=1)
     dtype: Dtype = "auto"
     device: str = "auto"
+    device_map: str | dict[str, int | str] | None = None  # spreads a model too large for one device
     prefix: str | None = None  # JSONL or Parquet: prompt_id, prefix_token_ids
     limit: int | None = Field(None, ge=1)  # the first N prompts
     trust_remote_code: bool = False

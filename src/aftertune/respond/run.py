@@ -1,6 +1,7 @@
 """The stage `respond`: a model answers prompts, batch by batch, into the table `responses`.
 
 Prompts are rendered and batches planned before the first answer; a part of the table is a batch.
+Several processes take parts.
 The ids of an answer are those that the model produced, the stop token among them.
 """
 
@@ -13,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 
-from aftertune import artefact, schema
+from aftertune import artefact, parallel, schema
 from aftertune.artefact import Artefact, Draft, Plan
 from aftertune.data.render import stop_ids
 from aftertune.data.templates import Template
@@ -63,12 +64,13 @@ def run(config: RespondConfig, prompts: Artefact, out: Path, progress: Progress)
     resolved = _resolved(config, ref, template, device)
     inputs = [prompts.as_input("prompts"), identity(ref).as_input("model")]
     inputs += [template_input(template), *([prefix_input] if prefix_input else [])]
-    plan = Plan("respond", VERSION, config.given(), resolved, tuple(inputs), environment(device))
+    recorded = environment(device, parallel.group().size)
+    plan = Plan("respond", VERSION, config.given(), resolved, tuple(inputs), recorded)
     if found := artefact.find(out, plan):
         return found
     loaded = load(
         ref, dtype=resolved.dtype, device=device, purpose="generate", progress=progress,
-        trust_remote_code=config.trust_remote_code,
+        trust_remote_code=config.trust_remote_code, device_map=config.device_map,
     )  # fmt: skip
     posed = questions(records, prefixes, template, loaded, resolved.max_new_tokens)
     tell(posed.aside, posed.notes, len(records), progress)
@@ -82,7 +84,10 @@ def run(config: RespondConfig, prompts: Artefact, out: Path, progress: Progress)
         if not draft.has(0, ["set_aside"]):
             aside = [one.as_record() for one in posed.aside]
             draft.write(0, {"set_aside": schema.from_rows("set_aside", aside)})
-        table = _answer_all(draft, resolved, loaded, posed.asked, stops, progress)
+        _answer_all(draft, resolved, loaded, posed.asked, stops, progress)
+        if finished := draft.meet():
+            return finished
+        table = _written(draft)
         about = {
             "model": {**loaded.identity.describe(), "facts": loaded.facts},
             "template": describe_template(template, posed.notes),
@@ -117,22 +122,25 @@ def _answer_all(
     asked: Sequence[Asked],
     stops: list[int],
     progress: Progress,
-) -> pa.Table:
-    """Write every batch that is not there yet; returns all answers, those of earlier runs too."""
+) -> None:
+    """Write every batch of this process that is not there yet."""
     lengths = [len(one.ids) + len(one.prefix) for one in asked]
     plan = batches.plan(lengths, config.n, config.batch_size)
-    missing = [i for i in range(len(plan)) if not draft.has(i, ["responses"])]
-    total, left = len(asked) * config.n, sum(len(plan[i]) for i in missing)
+    mine = draft.mine(range(len(plan)))
+    missing = [i for i in mine if not draft.has(i, ["responses"])]
+    total, left = (sum(len(plan[i]) for i in parts) for parts in (mine, missing))
     with progress.task(f"{config.name} answers", total, total - left) as task:
         for index in missing:
             batch = [(asked[prompt], sample) for prompt, sample in plan[index]]
             records = _answer(batch, draft.plan.id, config, loaded, stops)
             draft.write(index, {"responses": schema.from_rows("responses", records)})
             task.advance(len(batch))
-    folder = draft.folder / "responses"
-    return pa.concat_tables(
-        pq.read_table(folder / f"part-{index:05d}.parquet") for index in range(len(plan))
-    )
+
+
+def _written(draft: Draft) -> pa.Table:
+    """All answers, those of earlier runs and of other processes too."""
+    parts = sorted((draft.folder / "responses").glob("part-*.parquet"))
+    return pa.concat_tables(map(pq.read_table, parts))
 
 
 def _answer(

@@ -166,6 +166,16 @@ def take_over(
     return taken, of_row
 
 
+def noise_seed(seed: int, step: int, micro_batch: int) -> int:
+    """The seed of a micro-batch's dropout and NEFTune noise: 63 bits, unlike for unlike places.
+
+    So noise follows from the place in the plan, not from which process computes it or what was
+    computed before.
+    """
+    digest = _place("noise", seed, f"step {step}", micro_batch)
+    return int.from_bytes(digest[:8]) >> 1
+
+
 def _by_occurrence(keys: Sequence[tuple[str, int]]) -> dict[tuple[str, int], int]:
     """(row_id, how many equal rows stand before it) -> row_index."""
     seen: Counter[str] = Counter()

@@ -6,6 +6,7 @@ tokens are picked out, and head, cross entropy and the head's backward pass go o
 chunk; the body's backward pass follows once, from the gradient at the picked states.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -51,6 +52,38 @@ class MicroBatch:
     def to(self, device: torch.device) -> "MicroBatch":
         """The same on `device`."""
         return MicroBatch(**{name: tensor.to(device) for name, tensor in vars(self).items()})
+
+
+@dataclass(frozen=True)
+class StepShare:
+    """What one process computes of an optimiser step.
+
+    `micro_batches` stand under their place in the step; `normaliser` counts the trained tokens
+    of the whole step, so that the shares' losses and gradients sum to the step's.
+    """
+
+    step: int
+    micro_batches: Mapping[int, MicroBatch]
+    normaliser: int
+
+    def to(self, device: torch.device) -> "StepShare":
+        """The same on `device`."""
+        moved = {place: batch.to(device) for place, batch in self.micro_batches.items()}
+        return replace(self, micro_batches=moved)
+
+
+def share(
+    number: int,
+    step: Sequence[Sequence[int]],
+    rows: Mapping[int, Encoded],
+    places: Sequence[int],
+) -> StepShare:
+    """The micro-batches at `places` of the step `number`; `step` [micro-batch][slot] names rows."""
+    return StepShare(
+        step=number,
+        micro_batches={place: collate([rows[index] for index in step[place]]) for place in places},
+        normaliser=sum(rows[index].n_trained for micro in step for index in micro),
+    )
 
 
 def collate(members: list[Encoded]) -> MicroBatch:

@@ -6,6 +6,8 @@ line per step). Files: `model/`, and `template.jinja`, the template's source.
 Weights are trained in float32, matrix products taken in bfloat16 where the processor multiplies
 it. A full checkpoint under a billion parameters is saved in float32, since rounding to 16 bits
 moves weights more than a cautious tuning does; larger ones in their base's dtype.
+
+Several processes share the micro-batches of every step; split, batch plan and id are those of one.
 """
 
 import time
@@ -13,7 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from aftertune import artefact, schema
+from aftertune import artefact, parallel, schema
 from aftertune.artefact import Artefact, Draft, Input
 from aftertune.data import templates
 from aftertune.data.templates import Template
@@ -35,7 +37,7 @@ from aftertune.tune.config import PLAN_FIELDS, TuneConfig
 from aftertune.tune.prepare import Prepared, prepare
 from aftertune.tune.trainer import train
 
-VERSION = 1
+VERSION = 2  # a micro-batch's noise follows from its place in the plan
 
 
 def run(config: TuneConfig, rows: Artefact, out: Path, progress: Progress) -> Artefact:
@@ -69,9 +71,8 @@ def run(config: TuneConfig, rows: Artefact, out: Path, progress: Progress) -> Ar
         inputs.append(Input("weights", sha256, sha256, str(config.weights)))
     if taken:
         inputs.append(taken.as_input("take_plan"))
-    plan = artefact.Plan(
-        "tune", VERSION, config.given(), resolved, tuple(inputs), environment(device)
-    )
+    recorded = environment(device, parallel.group().size)
+    plan = artefact.Plan("tune", VERSION, config.given(), resolved, tuple(inputs), recorded)
     if found := artefact.find(out, plan):
         return found
     row_weights = weights.per_row(given, _places(rows))
@@ -106,6 +107,7 @@ def _train(
     """Train, write table `loss` and the folder `model`; what is worth knowing about it."""
     device = choose_device(config.device)
     steps = batches.steps(prepared.uses)
+    _warn_of_idle(max(map(len, steps)), progress)
     model = models.build(config, ref, device, progress)
     sizes = models.parameters(model)
     start = time.monotonic()
@@ -117,14 +119,25 @@ def _train(
     lines = _loss_lines(records, prepared)
     n_tokens = sum(line["n_tokens"] for line in lines)
     draft.write(0, {"loss": schema.from_rows("loss", lines)})
-    with full_disk_as_oserror(draft.folder):
-        models.save(model, tokenizer, models.save_dtype(config, ref), ref, draft.folder / "model")
+    if parallel.group().first:
+        dtype = models.save_dtype(config, ref)
+        with full_disk_as_oserror(draft.folder):
+            models.save(model, tokenizer, dtype, ref, draft.folder / "model")
     progress.say(
         f"tuned on {n_tokens:,} tokens in {len(steps)} steps and {seconds:.0f} s; loss "
         f"{lines[0]['loss_nats']:.3f} at the first step, {lines[-1]['loss_nats']:.3f} at the last."
     )
     return {**sizes, "steps": len(steps), "n_tokens": n_tokens,
             "n_trained_tokens": sum(line["n_trained_tokens"] for line in lines)}  # fmt: skip
+
+
+def _warn_of_idle(most: int, progress: Progress) -> None:
+    size = parallel.group().size
+    if most < size:
+        progress.warn(
+            f"a step has at most {most} micro-batches for {size} processes, so some have nothing "
+            "to do; lower micro_batch_tokens to cut steps into more."
+        )
 
 
 def _loss_lines(records: list[dict[str, float]], prepared: Prepared) -> list[dict[str, Any]]:

@@ -3,10 +3,14 @@
 Optimiser, schedule, clipping, NEFTune, gradient checkpointing and resuming are TRL's and
 transformers'. Ours are: which rows make a step (the plan; one item of the training set is one
 step), the loss of a step (`tune/loss.py`), when a checkpoint is written and what counts as one
-(`tune/checkpoints.py`), and what is said meanwhile (nothing but progress).
+(`tune/checkpoints.py`), what is said meanwhile (nothing but progress), and how several processes
+share a step: each computes some of its micro-batches, then gradients are summed, and all make the
+same update. The trainer knows nothing of it: by itself it would deal out the items of the training
+set and average gradients.
 """
 
 import math
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,15 +23,21 @@ from peft import PeftModel
 from transformers import PrinterCallback, Trainer, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
-from aftertune.errors import ConfigError
+from aftertune import parallel
+from aftertune.errors import ConfigError, InternalError
 from aftertune.models.quiet import quiet
 from aftertune.models.score import Head
 from aftertune.progress import Progress, Task
 from aftertune.tune import checkpoints
+from aftertune.tune.batches import noise_seed
 from aftertune.tune.config import TuneConfig
-from aftertune.tune.loss import Encoded, MicroBatch, backward, collate
+from aftertune.tune.loss import Encoded, StepShare, backward, share
 
 Steps = Sequence[Sequence[Sequence[int]]]  # [step][micro_batch][slot] -> row_index
+
+# How launchers tell a process that it is one of several, or how to train.
+_LAUNCHER = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "ACCELERATE_", "PMI_",
+             "OMPI_", "MV2_")  # fmt: skip
 
 
 def train(
@@ -44,17 +54,18 @@ def train(
 
     `config` is resolved. Checkpoints go to `folder`, and the newest complete one there is gone on
     from; the result is bit for bit the same. `loss` is in nats, the mean over the step's trained
-    tokens of weight x nll. Raises ConfigError when the loss stops being a number.
+    tokens of weight x nll. Where several processes were started, all call this alike and end with
+    the same weights. Raises ConfigError when the loss stops being a number.
     """
     plain = model.get_base_model() if isinstance(model, PeftModel) else model
     Head.of(plain).verify(plain)
     torch.manual_seed(config.seed)
-    found = checkpoints.newest(folder)
+    found = _checkpoint(folder)
     done = int(found.name.rpartition("-")[2]) if found else 0
-    with quiet(), _kept_as_it_was(plain):
+    with quiet(), _kept_as_it_was(plain), _without_launcher():
         trainer = PlannedTrainer(model, tokenizer, rows, steps, config, device, folder)
         with progress.task(f"tune {config.name or config.method}", len(steps), done) as task:
-            trainer.add_callback(_Report(task))
+            trainer.add_callback(Report(task))
             trainer.train(resume_from_checkpoint=str(found) if found else None)
     return [
         {name: float(entry[name]) for name in ("loss", "grad_norm", "learning_rate")}
@@ -76,22 +87,23 @@ class PlannedTrainer(SFTTrainer):
         device: torch.device,
         folder: Path,
     ) -> None:
-        def collate_step(items: list[dict[str, int]]) -> list[MicroBatch]:
+        self.group = parallel.group()
+
+        def collate_step(items: list[dict[str, int]]) -> StepShare:
             (item,) = items
-            return [collate([rows[index] for index in micro]) for micro in steps[item["step"]]]
+            step = steps[item["step"]]
+            return share(item["step"], step, rows, self.group.mine(range(len(step))))
 
         arguments = _arguments(config, device, folder)
         if arguments.world_size > 1:
-            raise ConfigError(
-                "tuning runs in one process; start it without torchrun or accelerate."
-            )
+            raise InternalError("the trainer must not know of other processes")
         super().__init__(
             model=model,
             args=arguments,
             data_collator=collate_step,
             train_dataset=Dataset.from_dict({"step": list(range(len(steps)))}),
             processing_class=tokenizer,
-            callbacks=[_Checkpoints(config.checkpoint_seconds)],
+            callbacks=[Checkpoints(config.checkpoint_seconds)] if self.group.first else [],
         )
         # or it would be saved with every checkpoint, and the model's token ids aligned to it
         self.processing_class = None
@@ -102,21 +114,37 @@ class PlannedTrainer(SFTTrainer):
         self.step_loss = math.nan
 
     def training_step(
-        self, model: Any, inputs: list[MicroBatch], num_items_in_batch: Any = None
+        self, model: Any, inputs: StepShare, num_items_in_batch: Any = None
     ) -> torch.Tensor:
         """Gradients of one optimiser step, micro-batch after micro-batch; its loss in nats."""
         model.train()
-        normaliser = sum(len(batch.targets) for batch in inputs)
-        self.step_loss = sum(
-            backward(self.plain, self.head, batch, normaliser, self.compute_dtype)
-            for batch in inputs
-        )
+        loss = 0.0
+        for place, batch in inputs.micro_batches.items():
+            torch.manual_seed(noise_seed(self.args.seed, inputs.step, place))
+            loss += backward(self.plain, self.head, batch, inputs.normaliser, self.compute_dtype)
+        self.step_loss = self._over_processes(loss)
         if not math.isfinite(self.step_loss):
             raise ConfigError(
                 f"the loss is not a number at step {self.state.global_step + 1}; lower "
                 "learning_rate, or set dtype to float32."
             )
         return torch.tensor(self.step_loss, device=self.args.device)
+
+    def _over_processes(self, loss: float) -> float:
+        """Sum gradients and loss over the processes. One without a micro-batch adds nothing; a
+        parameter that no process has a gradient for stays without, as it would in one process."""
+        if self.group.size == 1:
+            return loss
+        trained = [one for one in self.model.parameters() if one.requires_grad]
+        total = torch.tensor([loss], dtype=torch.float64)
+        reached = torch.tensor([one.grad is not None for one in trained], dtype=torch.long)
+        parallel.add([total, reached])
+        reached_by_any = [one for one, n in zip(trained, reached.tolist(), strict=True) if n]
+        for one in reached_by_any:
+            if one.grad is None:
+                one.grad = torch.zeros_like(one)
+        parallel.add([one.grad for one in reached_by_any])
+        return float(total)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Into the trainer's state, which checkpoints keep; without the float32 of its sums."""
@@ -129,6 +157,9 @@ class PlannedTrainer(SFTTrainer):
         extra = {} if self.plain is self.model else {"save_embedding_layers": False}
         self.model.save_pretrained(output_dir, **extra)
 
+    def _get_num_items_in_batch(self, batch_samples: Any, device: Any) -> None:
+        """Not looked for: a share of a step brings its own normaliser."""
+
     def floating_point_ops(self, inputs: Any) -> int:
         """Not counted."""
         return 0
@@ -140,7 +171,7 @@ class PlannedTrainer(SFTTrainer):
         """None is sent."""
 
 
-class _Checkpoints(TrainerCallback):
+class Checkpoints(TrainerCallback):
     """Saves by the clock, so that short runs save nothing; numbers never depend on when."""
 
     def __init__(self, seconds: float) -> None:
@@ -161,7 +192,7 @@ class _Checkpoints(TrainerCallback):
         self.since = time.monotonic()
 
 
-class _Report(TrainerCallback):
+class Report(TrainerCallback):
     def __init__(self, task: Task) -> None:
         self.task = task
 
@@ -181,6 +212,25 @@ def _kept_as_it_was(plain: Any) -> Iterator[None]:
     finally:
         settings.clear()
         settings.update(before)
+
+
+def _checkpoint(folder: Path) -> Path | None:
+    """The newest complete checkpoint, as process 0 sees it; it removes partial ones."""
+    found = checkpoints.newest(folder) if parallel.group().first else None
+    chosen = parallel.share("the checkpoint", str(found) if found else None)
+    return Path(chosen) if chosen else None
+
+
+@contextmanager
+def _without_launcher() -> Iterator[None]:
+    """Within it no library sees that this process is one of several."""
+    hidden = {name: os.environ[name] for name in os.environ if name.startswith(_LAUNCHER)}
+    for name in hidden:
+        del os.environ[name]
+    try:
+        yield
+    finally:
+        os.environ.update(hidden)
 
 
 def _arguments(config: TuneConfig, device: torch.device, folder: Path) -> SFTConfig:
@@ -207,7 +257,7 @@ def _arguments(config: TuneConfig, device: torch.device, folder: Path) -> SFTCon
         logging_strategy="steps",
         logging_steps=1,
         logging_nan_inf_filter=False,
-        save_strategy="no",  # by the clock, see _Checkpoints
+        save_strategy="no",  # by the clock, see Checkpoints
         save_total_limit=None,
         eval_strategy="no",
         report_to="none",
