@@ -3,6 +3,7 @@
 import pytest
 from made_report import NOTE, OVERLAP, random_model, text_artefact
 
+from aftertune.report.blocks import BUILDERS
 from aftertune.report.run import ReportInputs
 
 
@@ -25,3 +26,9 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> ReportInputs:
         random_model(out, "lora-2e-4", 32, 96, 0.106, 2, method="lora", rate=2e-4, note=NOTE),
     ]
     return ReportInputs(models, text_artefact(out, "rows"), text_artefact(out, "prompts"), OVERLAP)
+
+
+@pytest.fixture
+def made_control(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The report knows a control `made`, whose artefact holds its block (`control_artefact`)."""
+    monkeypatch.setitem(BUILDERS, "made", lambda about: about["block"])

@@ -50,7 +50,7 @@ def write(
     files: dict[str, str] | None = None,
 ) -> Artefact:
     """A finished artefact of any stage; its id depends on `key` and the config."""
-    source = artefact.Input("made-up", key, key, "tests")
+    source = artefact.Input("made-up", key, key, f"{out}/tune-0123456789abcdef/model")
     plan = artefact.Plan(stage, 1, {}, AnyConfig(**(config or {})), (source,))
     with artefact.draft(out, plan) as draft:
         draft.write(0, tables)
@@ -207,6 +207,7 @@ def model_artefacts(
     dtype: str = "float32",
     pieces: list[str] | None = PIECES,
     shift_config: dict[str, Any] | None = None,
+    shift_about: dict[str, Any] | None = None,
 ) -> ReportModel:
     """Artefacts of one model from (response record, its token records)."""
     responses = schema.from_rows("responses", [response for response, _ in answers])
@@ -233,7 +234,7 @@ def model_artefacts(
             "base": {"id": "b", "spec": "embedded:some-base", "facts": {"note": note}},
             "tuned": {
                 "id": name,
-                "spec": f"/somewhere/{name}/model",
+                "spec": f"{out}/tune-0123456789abcdef/model",
                 "facts": {"adapter": {"rank": 8} if method == "lora" else None},
             },
         },
@@ -241,6 +242,7 @@ def model_artefacts(
         "dtype": dtype,
         "summary": summarise(tokens),
         "noise": summarise_floor(noise, dtype, {}),
+        **(shift_about or {}),
     }
     shift = write(
         out,

@@ -1,18 +1,14 @@
 """The page in a real browser: offline, by mouse, finger and keyboard, light, dark and narrow."""
 
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from made_report import (
-    HOSTILE,
-    model_artefacts,
-    random_answer,
-    response_record,
-    token_record,
-)
+from made_blocks import control_artefact, curve_picture, interval_row, intervals_picture, made_block
+from made_report import HOSTILE, model_artefacts, random_answer, response_record, token_record
 
 from aftertune.progress import Silent
 from aftertune.report.config import ReportConfig
@@ -57,6 +53,26 @@ def hostile_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = ReportModel(HOSTILE, made.shift, made.responses, made.tune)
     found = run(ReportConfig(title=HOSTILE), ReportInputs([model]), out, Silent())
     return found.folder / "report.html"
+
+
+@pytest.fixture
+def controls_file(demo: ReportInputs, tmp_path: Path, made_control: None) -> Path:
+    """The demo with controls: long labels and names, absent rows, lines that lie together."""
+    rows = [
+        interval_row("the template that the model was tuned with", 0.153, 0.127, 0.185),
+        interval_row("W" * 60, 0.101, 0.08, 0.13),
+        interval_row("few-shot", reason="the template refuses a system prompt " * 3),
+        *(interval_row(f"row {k}", 0.01 * k, 0.008 * k, 0.012 * k) for k in range(9)),
+    ]
+    close = {f"lora-{k}e-4": [(0, 0.02), (1, 0.01), (20, 0.009 + 1e-5 * k)] for k in range(6)}
+    blocks = [
+        made_block(picture=intervals_picture(rows, (0.0003, "noise floor")), sentences=["Long."]),
+        made_block(picture=curve_picture(close, [0, 1, 20], log_x=True), cautions=["Careful."]),
+        made_block(question=HOSTILE, picture=intervals_picture([interval_row("huge", 2.5e9)])),
+    ]
+    made = [control_artefact(tmp_path, block) for block in blocks]
+    inputs = dataclasses.replace(demo, controls=made)
+    return run(ReportConfig(), inputs, tmp_path, Silent()).folder / "report.html"
 
 
 class Opened:
@@ -184,6 +200,37 @@ def test_a_phone(browser: Any, page_file: Path, scheme: str, tmp_path: Path) -> 
     page.context.close()
 
 
+# Labels of one drawing whose letters lie upon each other, or that leave it.
+COLLISIONS = """() => [...document.querySelectorAll("figure > svg")]
+  .filter((svg) => svg.getBoundingClientRect().width > 0).flatMap((svg) => {
+    const whole = svg.viewBox.baseVal, found = [];
+    const boxes = [...svg.querySelectorAll("text")].map((t) => [t.textContent, t.getBBox()]);
+    for (const [a, p] of boxes) {
+      if (p.x < -3 || p.x + p.width > whole.width + 3) found.push(a);
+      for (const [b, q] of boxes) {
+        const across = Math.min(p.x + p.width, q.x + q.width) - Math.max(p.x, q.x);
+        const down = Math.min(p.y + p.height, q.y + q.height) - Math.max(p.y, q.y);
+        if (p !== q && across > 0 && down > 4) found.push(a + " | " + b);
+      }
+    }
+    return found;
+  })"""
+
+
+@pytest.mark.parametrize("width", [1280, 360])
+def test_no_label_lies_upon_another(browser: Any, controls_file: Path, width: int) -> None:
+    found = Opened(browser, controls_file, viewport={"width": width, "height": 900})
+    page = found.page
+    assert page.locator(".control svg:visible").count() >= 3
+    assert page.evaluate(COLLISIONS) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.locator(".legend.named").first.is_visible() == (width == 360)
+    page.locator(".control summary").first.click()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert found.said == []
+    page.context.close()
+
+
 def test_hostile_text_stays_text(browser: Any, hostile_file: Path) -> None:
     found = Opened(browser, hostile_file, viewport={"width": 360, "height": 740})
     page = found.page
@@ -237,11 +284,11 @@ def test_thousands_of_tokens_stay_usable(browser: Any, hostile_file: Path) -> No
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 360])
 def test_nothing_serious_for_accessibility(
-    browser: Any, page_file: Path, scheme: str, width: int
+    browser: Any, controls_file: Path, scheme: str, width: int
 ) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
     # axe is injected as a script, which the page's own policy forbids
-    found = Opened(browser, page_file, viewport={"width": width, "height": 900},
+    found = Opened(browser, controls_file, viewport={"width": width, "height": 900},
                    color_scheme=scheme, bypass_csp=True)  # fmt: skip
     found.page.locator(".answer .tok.c2").first.click()
     for details in found.page.locator("details summary").all():

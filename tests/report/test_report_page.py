@@ -11,7 +11,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_report import HOSTILE, model_artefacts, response_record, token_record
+from made_report import (
+    HOSTILE,
+    model_artefacts,
+    random_model,
+    response_record,
+    text_artefact,
+    token_record,
+)
 
 from aftertune.errors import ArtefactError, InputError
 from aftertune.progress import Silent
@@ -121,6 +128,21 @@ def test_hostile_text_reaches_the_page_as_text(tmp_path: Path) -> None:
     assert "<!-- " not in text
 
 
+def test_the_page_is_the_same_wherever_it_is_made(tmp_path: Path) -> None:
+    """No folder of the artefacts shows; they are named by their ids."""
+    pages = []
+    for name in ("one", "two/deeper"):
+        out = tmp_path / name
+        out.mkdir(parents=True)
+        models = [random_model(out, "m", 3, 12, 0.1, 0)]
+        inputs = ReportInputs(models, text_artefact(out, "rows"), text_artefact(out, "prompts"))
+        folder = run(ReportConfig(), inputs, out, Silent()).folder
+        pages.append([(folder / file).read_bytes() for file in ("report.html", "summary.json")])
+        assert str(out).encode() not in pages[-1][0]
+    assert pages[0] == pages[1]
+    assert b"tune-0123456789abcdef" in pages[0][0]
+
+
 def test_a_redacted_page(tmp_path: Path) -> None:
     response = response_record(0, "m", "Jupiter", question="confidential")
     made = model_artefacts(tmp_path, "m", [(response, [token_record(response["response_id"], 0)])])
@@ -192,7 +214,7 @@ def drawn(name: str = "m", **values: Any) -> dict[str, Any]:
 def test_bars_are_as_wide_as_their_shares() -> None:
     picture = charts.shares([drawn()])
     assert picture is not None
-    wide = str(picture["drawing"]).split("<svg")[1]
+    wide = str(picture.drawing).split("<svg")[1]
     widths = {
         c: float(w)
         for c, w in re.findall(r'segment (\w+)" x="[\d.]+" y="[\d.]+" width="([\d.]+)', wide)
@@ -206,12 +228,12 @@ def test_the_mean_and_its_interval_lie_on_the_axis() -> None:
     assert picture is not None
     # the axis reaches from 0 at 10 to 0.15 at 546: 0.09 lies at 10 + 0.6 * 536
     assert ticks(0.0, 0.11)[-1] == 0.15
-    wide = str(picture["drawing"]).split("<svg")[1]
+    wide = str(picture.drawing).split("<svg")[1]
     low, high = re.search(
         r'x1="([\d.]+)" y1="[\d.]+" x2="([\d.]+)" y2="[\d.]+" class="range', wide
     ).groups()  # type: ignore[union-attr]
     assert (float(low), float(high)) == pytest.approx((331.6, 403.1), abs=0.1)
-    assert picture["rows"] == [["m", "0.100", "[0.090, 0.110]", "0.00100"]]
+    assert picture.rows == [["m", "0.100", "[0.090, 0.110]", "0.00100"]]
 
 
 def test_pictures_without_numbers_are_left_out() -> None:
@@ -230,8 +252,8 @@ def test_pictures_of_odd_models() -> None:
         drawn("b", style=7, kl=alone, floor=None),
     ]
     found = charts.pictures(models)
-    assert [p["key"] for p in found] == ["moved", "shares", "along", "sentences", "losses"]
+    assert [p.key for p in found] == ["moved", "shares", "along", "sentences", "losses"]
     for picture in found:
-        assert "<script" not in str(picture["drawing"])
-        assert "nan" not in str(picture["drawing"])
-        assert str(picture["drawing"]).count("<svg") == 2
+        assert "<script" not in str(picture.drawing)
+        assert "nan" not in str(picture.drawing)
+        assert str(picture.drawing).count("<svg") == 2

@@ -39,6 +39,13 @@ def test_how_far_one_model_moved() -> None:
     )
 
 
+def test_all_and_none_are_counts_without_an_interval() -> None:
+    shares = {"unshifted": estimate(1.0, 1.0, 1.0), "marginal": estimate(0.0, 0.0, 0.0),
+              "shifted": estimate(0.0, 0.0, 0.0)}  # fmt: skip
+    said = moved(model(shares=shares))
+    assert said.endswith("32 answers, all are unshifted, none marginal and none shifted.")
+
+
 def test_a_model_against_itself_did_not_move() -> None:
     said = moved(model(kl=estimate(0.0, 0.0, 0.0)))
     assert said == (

@@ -60,8 +60,8 @@ def test_headline_numbers_by_hand(tmp_path: Path) -> None:
     assert (found["n_answers"], found["n_tokens"], found["mean_length"]) == (2, 5, 2.5)
     assert found["floor"] == pytest.approx(0.0003)
     assert found["finish"] == {"stop": 2}
-    assert found["frequent"]["shifted"] == [["␣The", 4, 5]]
-    assert found["frequent"]["marginal"] == []
+    assert found["frequent"]["shifted"] == {"pieces": [["␣The", 4, 5]], "words": None}
+    assert found["frequent"]["marginal"] == {"pieces": [], "words": None}
     assert (found["n_rows"], found["n_steps"], found["rank"]) == (160, 60, None)
 
 
@@ -213,12 +213,103 @@ def test_overlap_of_rows_with_prompts() -> None:
     some = rows.section(None, None, {"prompts": 32, "exact": 1, "near": 2})["sentences"][0]
     assert some.startswith("3 of 32 evaluation prompts are asked by the rows too (1 word for word")
     none = rows.section(None, None, {"prompts": 1, "exact": 0, "near": 0})["sentences"][0]
-    assert none.startswith("None of the 1 evaluation prompt is asked")
+    assert none.startswith("The one evaluation prompt is not asked by the rows")
+
+
+def cells(found: Any, label: str) -> list[tuple[str, str]]:
+    (row,) = [row for row in found["table"] if row["label"] == label]
+    return [(cell["text"], cell["note"]) for cell in row["cells"]]
+
+
+def test_shares_under_the_worst_tie_rank_stand_beside_the_best(tmp_path: Path) -> None:
+    """Of four tokens one is tied with one other: the best rank is 1, the worst 2."""
+    answers = []
+    for prompt in (0, 1):
+        response = response_record(prompt, "m", "TheThe")
+        tokens = [
+            token_record(response["response_id"], k, rank_ties=prompt * k, char_start=3 * k,
+                         char_end=3 * k + 3)
+            for k in (0, 1)
+        ]  # fmt: skip
+        answers.append((response, tokens))
+    found = view(model_artefacts(tmp_path, "m", answers))
+    assert cells(found, "unshifted") == [
+        ("100%", "each of 4 tokens (75.0% under the worst tie rank)")
+    ]
+    assert cells(found, "marginal") == [("0%", "none in 4 tokens (25.0% under the worst tie rank)")]
+    assert cells(found, "shifted") == [("0%", "none in 4 tokens")]
+
+
+def test_words_stand_beside_pieces_and_not_on_a_redacted_page(tmp_path: Path) -> None:
+    word = {"word": "Jupiter", "kind": "name", "n": 2, "n_all": 3}
+    where = {"kinds": [], "tags": {}, "frequent_words": {"shifted": [word] * 9, "marginal": []},
+             **dict.fromkeys(("sentence_start", "response_start"), BEGINNING)}  # fmt: skip
+    given = small(tmp_path, "m", {0: [0.5]}, shift_about={"where": where})
+    found = view(given, n_frequent=2)["models"][0]
+    assert found["frequent"]["shifted"]["words"] == [["Jupiter", "name", 2, 3]] * 2
+    assert found["frequent"]["marginal"]["words"] == []
+    assert "frequent_words" not in found["where"]
+    assert "Jupiter" not in json.dumps(view(given, redact=True))
+
+
+BEGINNING = {
+    "difference": {"estimate": None, "reason": "no values"},
+    "at_equal_entropy": {"difference": {"estimate": None, "reason": "no values"}},
+}
+
+
+def test_how_each_model_was_scored(tmp_path: Path) -> None:
+    quantised = {"by": "gguf", "type": "Q4_1", "bits": 5.0}
+    base = {"computed_in": "float32", "stored_dtype": None, "quantised": quantised}
+    about = {
+        "base_template": {"name": "raw", "kind": "raw", "sha256": "x"},
+        "same_stop": False,
+        "precision": {"base": base, "tuned": base | {"quantised": None}},
+    }
+    models = [
+        small(tmp_path, "a", {0: [0.5]}, shift_about=about),
+        small(tmp_path, "b", {0: [0.5]}),
+    ]
+    found = view(*models)
+    first, second = (said for _, said in found["how"]["scored"])
+    assert first.startswith("Base: stored in 5 bits (gguf Q4_1), computed in float32; ")
+    assert "the base read its prompts under the template raw" in first
+    assert "different tokens, so the last position shifts by that" in first
+    assert second == "Base: float32; both models were scored in float32."
+    assert cells(found, "base read under") == [("raw", ""), ("the same template", "")]
+    assert not [row for row in view(models[1])["table"] if row["label"] == "base read under"]
+
+
+def test_values_in_the_manner_of_lin_et_al_only_with_their_note(tmp_path: Path) -> None:
+    mean = {"estimate": -0.25, "low": -0.5, "high": 0.125, "reason": None}
+    lin2024 = {
+        "note": "no divergence", "k": 30, "rank_note": "31 is a bound", "beyond_the_list": mean,
+        "means": {"top30_kl": mean, "top30_rank": {"estimate": None, "reason": "no"}},
+        "categories": {"shifted": {"n": 1, "share": mean | {"estimate": 0.1, "low": None}}},
+        "absent": {"a": {"nothing is shared": 1}, "b": {"nothing is shared": 1}},
+    }  # fmt: skip
+    found = view(
+        small(tmp_path, "a", {0: [0.5]}, shift_about={"lin2024": lin2024}),
+        small(tmp_path, "b", {0: [0.5]}),
+    )
+    assert found["how"]["lin2024"] == {
+        "note": "no divergence",
+        "notes": ["Of ranks: 31 is a bound.", "Absent for a: at 1 position nothing is shared."],
+        "columns": ["measure", "a"],
+        "rows": [
+            ["top30_kl", "-0.250 [-0.500, 0.125]"],
+            ["top30_rank", "no"],
+            ["ranks beyond 30", "-25.0% [-50.0, 12.5]"],
+            ["shifted", "10.0%"],
+        ],
+    }
+    assert "-0.250" not in json.dumps({**found, "how": None})
+    assert view(small(tmp_path, "c", {0: [0.5]}))["how"]["lin2024"] is None
 
 
 def test_where_it_came_from_names_no_folders(tmp_path: Path) -> None:
     found = view(small(tmp_path, "m", {0: [0.5]}, note=NOTE))
-    assert "/somewhere" not in json.dumps(found)
+    assert str(tmp_path) not in json.dumps(found)
     assert short_place("/home/somebody/model") == "model"
     assert short_place("C:\\models\\mine") == "mine"
     assert short_place("org/name") == "org/name"

@@ -1,33 +1,33 @@
-"""The pictures, as SVG drawn by us from the view (pure).
+"""The pictures of the models, as SVG drawn by us from the view (pure).
 
-Each answers one question, is drawn twice (for a wide and a narrow screen, so that its letters
-stay readable on a phone), and has its numbers as a table beside it. Hand-drawn SVG instead of a
-charting library: tens of kilobytes instead of a megabyte, real text, the page's own colours in
-light, dark and print, nothing to execute under the content security policy.
+Each answers one question, is drawn twice (for a wide and a narrow screen), and has its numbers as
+a table beside it. Hand-drawn SVG instead of a charting library: tens of kilobytes instead of a
+megabyte, real text, the page's own colours in light, dark and print, nothing to execute under the
+content security policy.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from markupsafe import Markup
 
-from aftertune.report import numbers, plot
-from aftertune.report.plot import ROW, Model
-from aftertune.report.svg import drawing, el, join, line, linear, mark, swatch, ticks, x_axis
+from aftertune.report import lines, numbers, plot
+from aftertune.report.lines import Line
+from aftertune.report.picture import Picture
+from aftertune.report.plot import ROW, TOP, Model
+from aftertune.report.svg import line, swatch, ticks
 
-WIDE, NARROW = 560.0, 330.0
 CATEGORIES = ("unshifted", "marginal", "shifted")
+KL_TITLE = "mean KL(tuned from base), nats per token"
 
-Draw = Callable[[float], tuple[float, list[Markup]]]  # width -> height and parts
 
-
-def pictures(models: Sequence[Model]) -> list[dict[str, Any]]:
-    """Every picture that has data: question, caption, drawing, legend, and its numbers as rows."""
+def pictures(models: Sequence[Model]) -> list[Picture]:
+    """Every picture that has data."""
     drawn = [moved(models), shares(models), along(models), sentence_parts(models), losses(models)]
     return [picture for picture in drawn if picture]
 
 
-def moved(models: Sequence[Model]) -> dict[str, Any] | None:
+def moved(models: Sequence[Model]) -> Picture | None:
     """Mean KL(tuned from base) per model with its interval, and the noise floor."""
     shown = [m for m in models if _known(m["kl"])]
     if not shown:
@@ -36,24 +36,15 @@ def moved(models: Sequence[Model]) -> dict[str, Any] | None:
     marks = ticks(0.0, highest)
 
     def draw(width: float) -> tuple[float, list[Markup]]:
-        scale = linear(0.0, marks[-1], 10.0, width - 14.0)
-        bottom = 8.0 + ROW * len(shown)
-        parts = x_axis(
-            scale,
-            plot.fewer(marks, width),
-            8.0,
-            bottom,
-            "mean KL(tuned from base), nats per token",
-            width / 2,
-        )
+        scale, parts, height = plot.lanes(len(shown), marks, KL_TITLE, width)
         for place, model in enumerate(shown):
-            top = 8.0 + ROW * place
+            top = TOP + ROW * place
             parts += plot.lane(model, top, width, numbers.with_interval(model["kl"]))
             if model["floor"] is not None:
                 x = scale(model["floor"])
                 parts.append(line(x, top + 20, x, top + ROW - 2, "floor"))
             parts += plot.estimate(model["kl"], model["style"], scale, top + 33)
-        return bottom + 44, parts
+        return height, parts
 
     rows = [
         [
@@ -64,7 +55,7 @@ def moved(models: Sequence[Model]) -> dict[str, Any] | None:
         ]
         for m in shown
     ]
-    return _picture(
+    return Picture(
         "moved",
         "How far did each model move?",
         "Mean divergence of the tuned from the base next-token distribution, over the tuned "
@@ -76,7 +67,7 @@ def moved(models: Sequence[Model]) -> dict[str, Any] | None:
     )
 
 
-def shares(models: Sequence[Model]) -> dict[str, Any] | None:
+def shares(models: Sequence[Model]) -> Picture | None:
     """Stacked bars: share of tokens that are unshifted, marginal, shifted."""
     shown = [m for m in models if all(_known(m["shares"].get(c)) for c in CATEGORIES)]
     if not shown:
@@ -84,32 +75,23 @@ def shares(models: Sequence[Model]) -> dict[str, Any] | None:
     marks = [0.0, 0.25, 0.5, 0.75, 1.0]
 
     def draw(width: float) -> tuple[float, list[Markup]]:
-        scale = linear(0.0, 1.0, 10.0, width - 14.0)
-        bottom = 8.0 + ROW * len(shown)
-        parts = x_axis(
-            scale,
-            marks,
-            8.0,
-            bottom,
-            "share of the answers’ tokens",
-            width / 2,
-            lambda v: f"{v:.0%}",
-        )
+        title = "share of the answers’ tokens"
+        scale, parts, height = plot.lanes(len(shown), marks, title, width, lambda v: f"{v:.0%}")
         for place, model in enumerate(shown):
-            top, start = 8.0 + ROW * place, 0.0
+            top, start = TOP + ROW * place, 0.0
             words = " · ".join(numbers.percent(model["shares"][c]["estimate"]) for c in CATEGORIES)
             parts += plot.lane(model, top, width, words)
             for category in CATEGORIES:
                 end = start + model["shares"][category]["estimate"]
                 parts += plot.segment(category, scale(start), scale(min(end, 1.0)), top + 22, width)
                 start = end
-        return bottom + 44, [plot.patterns(width), *parts]
+        return height, [plot.patterns(width), *parts]
 
     rows = [
         [m["name"], *(numbers.with_interval(m["shares"][c], numbers.percent) for c in CATEGORIES)]
         for m in shown
     ]
-    return _picture(
+    return Picture(
         "shares",
         "How many tokens would the base have chosen too?",
         "unshifted: the tuned model’s first choice is also the base’s; marginal: the base’s second "
@@ -121,52 +103,35 @@ def shares(models: Sequence[Model]) -> dict[str, Any] | None:
     )
 
 
-def along(models: Sequence[Model]) -> dict[str, Any] | None:
+def along(models: Sequence[Model]) -> Picture | None:
     """KL along the position in the response, one line with its band per model."""
     shown = [m for m in models if _given(m)]
     if not shown:
         return None
     bins = [b for m in shown for b in _given(m)]
-    starts = sorted({b["start"] for b in bins})  # bins double: each gets the same width
+    starts = sorted({b["start"] for b in bins})
     down = ticks(0.0, max(_top(b) for b in bins), 4)
-
-    def draw(width: float) -> tuple[float, list[Markup]]:
-        labels = [f"{start}" for start in starts]
-        x, y, parts = plot.frame(
-            width,
-            (-0.5, len(starts) - 0.5),
-            range(len(starts)),
-            down,
-            "position in the answer, tokens (bins double)",
-            labels,
-        )
-        series = [
-            (m["style"], [(x(starts.index(b["start"])), b) for b in _given(m)]) for m in shown
-        ]
-        for style, points in series:
-            parts += plot.band(style, points, y)
-        for style, points in series:
-            parts += plot.series(style, [(at, y(b["estimate"])) for at, b in points])
-        return 262.0, parts
-
+    across = lines.steps(starts, "position in the answer, tokens (bins double)", str)
+    drawn = [Line(m["name"], m["style"], [(b["start"], b) for b in _given(m)]) for m in shown]
     rows = [
         [m["name"], _positions(b), numbers.with_interval(b), numbers.count(b["n"])]
         for m in shown
         for b in m["along"]
     ]
-    return _picture(
+    return Picture(
         "along",
         "Where in the answer does it shift?",
         "Mean KL(tuned from base) in nats by position; the band is the 95% interval over prompts. "
         "Far positions rest on the long answers alone.",
-        draw,
+        lambda width: lines.draw(width, drawn, across, down),
         ["model", "positions", "mean KL, nats", "answers"],
         rows,
         _names(shown),
+        named=True,
     )
 
 
-def sentence_parts(models: Sequence[Model]) -> dict[str, Any] | None:
+def sentence_parts(models: Sequence[Model]) -> Picture | None:
     """Mean KL of each sentence's first 5% of tokens against the rest."""
     shown = [m for m in models if _known(m["sentence_start"]) and _known(m["sentence_rest"])]
     if not shown:
@@ -176,24 +141,15 @@ def sentence_parts(models: Sequence[Model]) -> dict[str, Any] | None:
     )
 
     def draw(width: float) -> tuple[float, list[Markup]]:
-        scale = linear(0.0, marks[-1], 10.0, width - 14.0)
-        bottom = 8.0 + ROW * len(shown)
-        parts = x_axis(
-            scale,
-            plot.fewer(marks, width),
-            8.0,
-            bottom,
-            "mean KL(tuned from base), nats per token",
-            width / 2,
-        )
+        scale, parts, height = plot.lanes(len(shown), marks, KL_TITLE, width)
         for place, model in enumerate(shown):
-            top = 8.0 + ROW * place
+            top = TOP + ROW * place
             first, rest = model["sentence_start"], model["sentence_rest"]
             words = f"{numbers.nats(first['estimate'])} · {numbers.nats(rest['estimate'])}"
             parts += plot.lane(model, top, width, words)
             parts += plot.estimate(rest, model["style"], scale, top + 37, hollow=True)
             parts += plot.estimate(first, model["style"], scale, top + 29)
-        return bottom + 44, parts
+        return height, parts
 
     rows = [
         [
@@ -203,17 +159,7 @@ def sentence_parts(models: Sequence[Model]) -> dict[str, Any] | None:
         ]
         for m in shown
     ]
-    filled, hollow = (
-        el(
-            "svg",
-            mark(0, 8, 8, hollow=h, size=4.5),
-            viewBox="0 0 16 16",
-            class_="swatch small neutral",
-            aria_hidden="true",
-        )
-        for h in (False, True)
-    )
-    return _picture(
+    return Picture(
         "sentences",
         "Does tuning act at the start of sentences?",
         "The first 5% of each sentence’s tokens (at least one) against the rest of it, with 95% "
@@ -221,26 +167,26 @@ def sentence_parts(models: Sequence[Model]) -> dict[str, Any] | None:
         draw,
         ["model", "first 5% of each sentence", "the rest"],
         rows,
-        [("first 5% of each sentence", filled), ("the rest", hollow)],
+        [
+            ("first 5% of each sentence", plot.mark_swatch(hollow=False)),
+            ("the rest", plot.mark_swatch(hollow=True)),
+        ],
     )
 
 
-def losses(models: Sequence[Model]) -> dict[str, Any] | None:
+def losses(models: Sequence[Model]) -> Picture | None:
     """Training loss of the tunings made here."""
     shown = [m for m in models if m["loss"]]
     if not shown:
         return None
     values = [point[1] for m in shown for point in m["loss"]]
     down = ticks(min(values), max(values), 4)
-    across = ticks(0.0, max(point[0] for m in shown for point in m["loss"]))
-
-    def draw(width: float) -> tuple[float, list[Markup]]:
-        x, y, parts = plot.frame(width, (0.0, across[-1]), across, down, "epoch")
-        for model in shown:
-            points = [(x(epoch), y(loss)) for epoch, loss in model["loss"]]
-            parts += plot.series(model["style"], points, n_marks=3)
-        return 262.0, parts
-
+    epochs = ticks(0.0, max(point[0] for m in shown for point in m["loss"]))
+    across = lines.Across("epoch", lambda epoch: epoch / epochs[-1], epochs)
+    drawn = [
+        Line(m["name"], m["style"], [(epoch, _alone(loss)) for epoch, loss in m["loss"]])
+        for m in shown
+    ]
     rows = [
         [
             m["name"],
@@ -250,44 +196,25 @@ def losses(models: Sequence[Model]) -> dict[str, Any] | None:
         ]
         for m in shown
     ]
-    return _picture(
+    return Picture(
         "losses",
         "How did the tunings train?",
         "Mean loss over the trained tokens of each optimiser step, in nats; long runs are averaged "
         "over neighbouring steps. The scale does not begin at 0.",
-        draw,
+        lambda width: lines.draw(width, drawn, across, down, n_marks=3),
         ["model", "first", "last", "steps"],
         rows,
         _names(shown),
+        named=True,
     )
-
-
-def _picture(
-    key: str,
-    question: str,
-    caption: str,
-    draw: Draw,
-    columns: list[str],
-    rows: list[list[str]],
-    legend: list[tuple[str, Markup]] | None = None,
-) -> dict[str, Any]:
-    drawings = []
-    for width, kind in ((WIDE, "wide"), (NARROW, "narrow")):
-        height, parts = draw(width)
-        drawings.append(drawing(width, height, f"{question} {caption}", parts, kind))
-    return {
-        "key": key,
-        "question": question,
-        "caption": caption,
-        "drawing": join(drawings),
-        "columns": columns,
-        "rows": rows,
-        "legend": legend or [],
-    }
 
 
 def _known(estimate: Mapping[str, Any] | None) -> bool:
     return estimate is not None and estimate.get("estimate") is not None
+
+
+def _alone(value: float) -> dict[str, float | None]:
+    return {"estimate": value, "low": None, "high": None}
 
 
 def _top(estimate: Mapping[str, Any]) -> float:

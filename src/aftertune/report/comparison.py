@@ -75,9 +75,6 @@ def table(models: Sequence[Model]) -> list[dict[str, Any]]:
             numbers.nats,
             False,
         ),
-        ("unshifted", lambda m: m["shares"]["unshifted"], numbers.percent, True),
-        ("marginal", lambda m: m["shares"]["marginal"], numbers.percent, False),
-        ("shifted", lambda m: m["shares"]["shifted"], numbers.percent, False),
         (
             "base probability of tuned’s first choice",
             lambda m: m["base_prob"],
@@ -92,6 +89,10 @@ def table(models: Sequence[Model]) -> list[dict[str, Any]]:
         )
         for label, get, form, main in estimates
     ]
+    found[2:2] = [
+        _row(name, [_share(m, name) for m in models], name == "unshifted")
+        for name in ("unshifted", "marginal", "shifted")
+    ]
     facts: list[tuple[str, Callable[[Model], tuple[str, str]]]] = [
         ("noise floor, nats", _floor),
         ("method", lambda m: (m["method"] or numbers.UNKNOWN, "")),
@@ -104,13 +105,31 @@ def table(models: Sequence[Model]) -> list[dict[str, Any]]:
         ("mean length, tokens", lambda m: (numbers.count(m["mean_length"]), "")),
         ("answers ended by", lambda m: (_finish(m), "")),
         ("scored in", lambda m: (m["dtype"] or numbers.UNKNOWN, "")),
-        ("base", lambda m: (m["base"], "")),
+        ("base", lambda m: (m["base"], m["base_precision"])),
     ]
+    if any(m["base_template"] for m in models):
+        facts.append(("base read under", lambda m: (m["base_template"] or "the same template", "")))
     return found + [_row(label, [get(m) for m in models]) for label, get in facts]
 
 
 def _row(label: str, cells: list[tuple[str, str]], main: bool = False) -> dict[str, Any]:
     return {"label": label, "main": main, "cells": [{"text": t, "note": n} for t, n in cells]}
+
+
+def _share(model: Model, category: str) -> tuple[str, str]:
+    """A category's share; its interval, or that there are none of it; the other end of ties."""
+    best, worst = (
+        numbers.percent(_estimate(model[key][category])) for key in ("shares", "shares_worst")
+    )
+    notes = [numbers.interval(model["shares"][category], numbers.percent)]
+    tokens = numbers.plural(model["n_ranked"], "token")
+    if best == "0%":
+        notes = [f"none in {tokens}"]
+    if best == "100%":
+        notes = [f"each of {tokens}"]
+    if worst != best:
+        notes.append(f"({worst} under the worst tie rank)")
+    return best, " ".join(note for note in notes if note)
 
 
 def _estimate(interval: Mapping[str, Any] | None) -> float | None:

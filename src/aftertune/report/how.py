@@ -78,9 +78,33 @@ def inputs(
     for label, manifest in [*models, *others.items()]:
         found.setdefault(label, str(manifest["id"]))
         for given in manifest["inputs"]:
-            place = f" ({short_place(given['place'])})" if given["place"] and not redact else ""
-            found.setdefault(f"{label}: {given['name']}", f"{given['id']}{place}")
+            place = short_place(given["place"])
+            known = redact or place in ("", str(given["id"]))
+            found.setdefault(
+                f"{label}: {given['name']}", f"{given['id']}{'' if known else f' ({place})'}"
+            )
     return list(found.items())
+
+
+def scored(models: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Per model (as in view.py): how its base was stored, and which template that read under."""
+    found = []
+    for model in models:
+        said = [f"Base: {model['base_precision']}", f"both models were scored in {model['dtype']}"]
+        if model["base_template"]:
+            said.append(
+                f"the base read its prompts under the template {model['base_template']}, the "
+                f"tuned model under its own{_STOPS[model['same_stop']]}"
+            )
+        found.append((model["name"], "; ".join(said) + "."))
+    return found
+
+
+_STOPS = {
+    True: "; both end an answer with the same token",
+    False: "; the two end an answer with different tokens, so the last position shifts by that",
+    None: "; whether both end an answer with the same token is unknown",
+}
 
 
 def versions(manifests: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:

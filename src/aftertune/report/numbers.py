@@ -11,12 +11,12 @@ Estimate = Mapping[str, Any]  # estimate, low, high, n: as `stats.intervals` wri
 
 
 def nats(value: float | None) -> str:
-    """Three significant digits, at most five decimals; scientific below 0.00001.
+    """Three significant digits, at most five decimals; scientific below 0.00001 and from 10^6 on.
 
     >>> nats(0.0173421), nats(1.0), nats(0.0), nats(12.345), nats(3e-7), nats(0.00012)
     ('0.0173', '1.00', '0', '12.3', '3.0e-07', '0.00012')
-    >>> nats(None), nats(math.inf)
-    ('–', '∞')
+    >>> nats(None), nats(math.inf), nats(2.5e9)
+    ('–', '∞', '2.5e+09')
     """
     if value is None or math.isnan(value):
         return NONE
@@ -24,7 +24,11 @@ def nats(value: float | None) -> str:
         return "∞" if value > 0 else "-∞"
     if value == 0:
         return "0"
-    return f"{value:.1e}" if abs(value) < 1e-5 else f"{value:.{_decimals(value)}f}"
+    return f"{value:.{_decimals(value)}f}" if _is_plain(value) else f"{value:.1e}"
+
+
+def _is_plain(value: float) -> bool:
+    return 1e-5 <= abs(value) < 1e6
 
 
 def _decimals(value: float) -> int:
@@ -32,18 +36,20 @@ def _decimals(value: float) -> int:
 
 
 def percent(share: float | None) -> str:
-    """A share in [0, 1] with one decimal, and never a false 0.0% or 100.0%.
+    """A share, or a difference of shares, with one decimal; never a false 0.0% or 100.0%.
 
     >>> percent(0.95), percent(0.0), percent(0.0002), percent(0.99999), percent(1.0)
     ('95.0%', '0%', '<0.1%', '>99.9%', '100%')
+    >>> percent(-0.0213), percent(-0.0002), percent(1.25), percent(None)
+    ('-2.1%', '>-0.1%', '125.0%', '–')
     """
     if share is None:
         return NONE
     if share in (0.0, 1.0):
         return f"{share:.0%}"
-    if share < 0.0005:
-        return "<0.1%"
-    return ">99.9%" if share >= 0.9995 else f"{share:.1%}"
+    if abs(share) < 0.0005:
+        return "<0.1%" if share > 0 else ">-0.1%"
+    return ">99.9%" if 0.9995 <= share < 1 else f"{share:.1%}"
 
 
 def interval(estimate: Estimate | None, form: Callable[[float | None], str] = nats) -> str:
@@ -58,7 +64,7 @@ def interval(estimate: Estimate | None, form: Callable[[float | None], str] = na
         return ""
     assert estimate is not None
     ends = [form(estimate["low"]), form(estimate["high"])]
-    if form is nats and abs(estimate["estimate"]) >= 1e-5:
+    if form is nats and _is_plain(estimate["estimate"]):
         alike = [f"{estimate[end]:.{_decimals(estimate['estimate'])}f}" for end in ("low", "high")]
         # an end that is not 0 must not look like 0
         ends = [

@@ -14,7 +14,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup, escape
 
-from aftertune.report import charts, numbers
+from aftertune.report import charts, control_charts, look, numbers
 from aftertune.report.svg import swatch
 
 
@@ -30,10 +30,12 @@ def render(view: Mapping[str, Any]) -> str:
     )
     pages.globals.update(numbers=numbers, swatch=swatch)
     pages.filters["quiet"] = quiet_intervals
-    style, script = (_static(loader, pages, name) for name in ("report.css", "report.js"))
+    sheet, script = (_static(loader, pages, name) for name in ("report.css", "report.js"))
+    style = f"\n{look.css()}{sheet}"
     return pages.get_template("report.html.j2").render(
         view=view,
         pictures=charts.pictures(view["models"]),
+        control_charts=control_charts,
         style=Markup(style),
         script=Markup(script),
         data=inline_json(view["answers"]),

@@ -1,94 +1,71 @@
-"""What our pictures are put together from: lanes, lines with bands, stacked bars (pure)."""
+"""What our pictures with a lane per model are put together from (pure)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from markupsafe import Markup
 
 from aftertune.report import numbers
+from aftertune.report.lettering import shortened, width_of
 from aftertune.report.svg import (
-    N_STYLES,
     Scale,
     el,
     line,
     linear,
     mark,
-    path,
+    style_class,
     text,
     tick_label,
     x_axis,
-    y_axis,
 )
 
 ROW = 52.0  # height of one model's lane
+TOP = 8.0
 
 Model = Mapping[str, Any]  # as in view.py
 
 
-def fewer(marks: list[float], width: float) -> list[float]:
-    """Every second tick where all would touch each other."""
-    return marks[::2] if width < 400 and len(marks) > 5 else marks
-
-
-def short(name: str, width: float) -> str:
-    limit = 40 if width > 400 else 18
-    return name if len(name) <= limit else name[: limit - 1] + "…"
+def lanes(
+    n: int,
+    marks: Sequence[float],
+    title: str,
+    width: float,
+    form: Callable[[float], str] = tick_label,
+) -> tuple[Scale, list[Markup], float]:
+    """One horizontal scale over n lanes: the scale, its axis, and the drawing's height."""
+    scale = linear(marks[0], marks[-1], 10.0, width - 14.0)
+    parts, height = x_axis(scale, marks, (TOP, TOP + ROW * n), title, width, form)
+    return scale, parts, height
 
 
 def lane(model: Model, top: float, width: float, words: str) -> list[Markup]:
+    room = width - 32 - width_of(words)
     return [
-        text(10, top + 14, short(model["name"], width), "name"),
+        text(10, top + 14, shortened(model["name"], room), "name"),
         text(width - 10, top + 14, words, "value", "end"),
     ]
 
 
 def estimate(
-    estimate: Mapping[str, Any], style: int, scale: Scale, y: float, hollow: bool = False
+    estimate: Mapping[str, Any],
+    style: int | None,
+    scale: Scale,
+    y: float,
+    hollow: bool = False,
+    least: float | None = 0.0,
 ) -> list[Markup]:
-    """An interval with short ends, and the mark of the model at its mean."""
+    """An interval with short ends, and a mark at its mean; nothing is drawn below `least`."""
     parts = []
     if numbers.has_interval(estimate):
-        low, high = scale(max(0.0, estimate["low"])), scale(estimate["high"])
-        kind = f"range m{style % N_STYLES}"
+        low = estimate["low"] if least is None else max(least, estimate["low"])
+        start, end = scale(low), scale(estimate["high"])
+        kind = f"range {style_class(style)}"
         parts = [
-            line(low, y, high, y, kind),
-            line(low, y - 4, low, y + 4, kind),
-            line(high, y - 4, high, y + 4, kind),
+            line(start, y, end, y, kind),
+            line(start, y - 4, start, y + 4, kind),
+            line(end, y - 4, end, y + 4, kind),
         ]
     return [*parts, mark(style, scale(estimate["estimate"]), y, hollow, size=5.0)]
-
-
-def frame(
-    width: float,
-    extent: tuple[float, float],
-    across: Sequence[float],
-    down: list[float],
-    title: str,
-    labels: Sequence[str] | None = None,
-) -> tuple[Scale, Scale, list[Markup]]:
-    """Scales and axes of a picture with lines; labels stand for the values `across`."""
-    left, right, top, bottom = 46.0, width - 14.0, 10.0, 216.0
-    x, y = linear(*extent, left, right), linear(down[0], down[-1], bottom, top)
-    words = dict(zip(across, labels, strict=True)) if labels else None
-    form = tick_label if words is None else words.__getitem__
-    parts = y_axis(y, down, left, right)
-    shown = across if words else fewer(list(across), width)
-    return x, y, parts + x_axis(x, shown, bottom, bottom, title, (left + right) / 2, form)
-
-
-def series(style: int, points: list[tuple[float, float]], n_marks: int = 12) -> list[Markup]:
-    every = max(1, len(points) // n_marks)
-    marks = [mark(style, x, y, size=3.6) for x, y in points[::every]]
-    return [el("path", class_=f"series m{style % N_STYLES}", d=path(points)), *marks]
-
-
-def band(style: int, points: list[tuple[float, Mapping[str, Any]]], y: Scale) -> list[Markup]:
-    known = [(at, b) for at, b in points if numbers.has_interval(b)]
-    if not known:
-        return []
-    outline = [(at, y(b["high"])) for at, b in known]
-    outline += [(at, y(b["low"])) for at, b in reversed(known)]
-    return [el("path", class_=f"band m{style % N_STYLES}", d=path(outline) + "Z")]
 
 
 def segment(category: str, start: float, end: float, top: float, width: float) -> list[Markup]:
@@ -129,3 +106,13 @@ def category_swatch(category: str) -> Markup:
     if category == "shifted":
         parts += [el("circle", class_="dots", cx=x, cy=8, r=1.3) for x in (6, 13, 20, 27)]
     return el("svg", *parts, viewBox="0 0 32 16", class_="swatch", aria_hidden="true")
+
+
+def mark_swatch(hollow: bool) -> Markup:
+    return el(
+        "svg",
+        mark(None, 8, 8, hollow, size=4.5),
+        viewBox="0 0 16 16",
+        class_="swatch small",
+        aria_hidden="true",
+    )

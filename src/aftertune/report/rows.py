@@ -25,7 +25,8 @@ def _overlap(found: Mapping[str, Any]) -> str:
     total, exact, near = found["prompts"], found["exact"], found["near"]
     asked = numbers.plural(total, "evaluation prompt")
     if not exact + near:
-        return f"None of the {asked} is asked by the rows, neither word for word nor nearly."
+        start = f"None of the {asked} is" if total != 1 else "The one evaluation prompt is not"
+        return f"{start} asked by the rows, neither word for word nor nearly."
     verb = "is" if exact + near == 1 else "are"
     return (
         f"{exact + near:,} of {asked} {verb} asked by the rows too ({exact:,} word for word, "
@@ -87,7 +88,8 @@ def _groups(found: Mapping[str, Any], one: str) -> str:
 def _quantiles(words: Mapping[str, int | None]) -> str:
     if words["median"] is None:
         return "no responses"
+    middle = numbers.plural(words["median"], "word")
     return (
-        f"median {words['median']:,} words, middle half {words['p25']:,} to {words['p75']:,}, "
+        f"median {middle}, middle half {words['p25']:,} to {words['p75']:,}, "
         f"longest {words['max']:,}"
     )

@@ -1,4 +1,4 @@
-"""The stage `report`: shift, respond and tune artefacts in, one HTML file out."""
+"""The stage `report`: shift, respond, tune and control artefacts in, one HTML file out."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -11,11 +11,15 @@ from aftertune import artefact
 from aftertune.artefact import Artefact, Input, Plan
 from aftertune.errors import ArtefactError, InputError
 from aftertune.progress import Progress
+from aftertune.report.blocks import BUILDERS
 from aftertune.report.config import ReportConfig
+from aftertune.report.controls import name_of
+from aftertune.report.figures import Figure, figures_of
+from aftertune.report.model_tables import ModelTables
 from aftertune.report.page import render
-from aftertune.report.view import ModelTables, build
+from aftertune.report.view import build
 
-VERSION = 1
+VERSION = 2  # controls
 PAGE, DATA = "report.html", "summary.json"
 PIECES = "pieces.json"  # of a shift artefact: {token id: the vocabulary's piece}
 
@@ -32,12 +36,16 @@ class ReportModel:
 
 @dataclass(frozen=True)
 class ReportInputs:
-    """Everything the page is made of; overlap as from `data.run.overlap`."""
+    """Everything the page is made of; overlap as from `data.run.overlap`.
+
+    controls: artefacts of stages `control-...` and `sweep`.
+    """
 
     models: Sequence[ReportModel]
     rows: Artefact | None = None
     prompts: Artefact | None = None
     overlap: Mapping[str, Any] | None = None
+    controls: Sequence[Artefact] = ()
 
 
 def run(config: ReportConfig, inputs: ReportInputs, out: Path, progress: Progress) -> Artefact:
@@ -50,17 +58,8 @@ def run(config: ReportConfig, inputs: ReportInputs, out: Path, progress: Progres
     plan = Plan("report", VERSION, config.given(), config, _inputs(inputs), artefact.environment())
     if found := artefact.find(out, plan):
         return found
-    with progress.task("report", 3) as task:
-        models = [read_model(given, config.redact) for given in inputs.models]
-        task.advance()
-        view = build(
-            config,
-            models,
-            metadata.version("aftertune"),
-            inputs.rows.manifest if inputs.rows else None,
-            inputs.prompts.manifest if inputs.prompts else None,
-            inputs.overlap,
-        )
+    with progress.task("report", 2) as task:
+        view = _view(config, inputs)
         task.advance()
         page = render(view)
         data = json.dumps({**view, "answers": None}, ensure_ascii=False, indent=1, allow_nan=False)
@@ -73,8 +72,35 @@ def run(config: ReportConfig, inputs: ReportInputs, out: Path, progress: Progres
             "cautions": view["conclusion"]["cautions"],
             "page": PAGE,
         }
-        counts = {"done": len(models), "skipped": {}, "unscored": {}}
+        counts = {"done": len(inputs.models), "skipped": {}, "unscored": {}}
         return draft.finish(counts, about)
+
+
+def shown(page: Artefact) -> dict[str, Any]:
+    """What a finished page shows, without the answers: its `summary.json`."""
+    found: dict[str, Any] = json.loads((page.folder / DATA).read_text("utf-8"))
+    return found
+
+
+def figures(inputs: ReportInputs) -> dict[str, Figure]:
+    """Every picture of the page of these artefacts, by name, without writing a page.
+
+    Raises as `run` does.
+    """
+    _check(inputs)
+    return figures_of(_view(ReportConfig.model_validate({"max_answers": 0}), inputs))
+
+
+def _view(config: ReportConfig, inputs: ReportInputs) -> dict[str, Any]:
+    return build(
+        config,
+        [read_model(given, config.redact) for given in inputs.models],
+        metadata.version("aftertune"),
+        inputs.rows.manifest if inputs.rows else None,
+        inputs.prompts.manifest if inputs.prompts else None,
+        inputs.overlap,
+        [control.manifest for control in inputs.controls],
+    )
 
 
 def _writer(text: str) -> Any:
@@ -93,6 +119,11 @@ def _check(inputs: ReportInputs) -> None:
         _is(given.responses, given.responses.stage, "responses")
         if given.tune:
             _is(given.tune, "tune", "loss")
+    for control in inputs.controls:
+        if name_of(control.stage) not in BUILDERS:
+            raise ArtefactError(
+                f"{control.folder} is no control that the report knows; give control-… artefacts."
+            )
 
 
 def _is(found: Artefact, stage: str, table: str) -> None:
@@ -114,6 +145,10 @@ def _inputs(inputs: ReportInputs) -> tuple[Input, ...]:
         found.append(inputs.rows.as_input("rows"))
     if inputs.prompts:
         found.append(inputs.prompts.as_input("prompts"))
+    found += [
+        control.as_input(f"{place} {control.stage}")
+        for place, control in enumerate(inputs.controls)
+    ]
     if inputs.overlap is not None:
         key = artefact.hash_json(inputs.overlap)
         found.append(Input("overlap", key, key, ""))

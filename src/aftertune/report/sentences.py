@@ -78,15 +78,17 @@ def _in_floors(kl: Mapping[str, float | None], floor: float | None) -> str:
 
 def _shares(model: Model) -> str:
     known = [(c, model["shares"].get(c)) for c in ("unshifted", "marginal", "shifted")]
-    words = [
-        f"{numbers.with_interval(share, numbers.percent)} {category}"
-        for category, share in known
-        if share is not None
-    ]
+    words = [f"{_share(share)} {category}" for category, share in known if share is not None]
     if not words:
         return f"It has {_tokens(model)}."
     words[0] = words[0].replace(" unshifted", " are unshifted")
     return f"Of {_tokens(model)}, {numbers.listed(words)}."
+
+
+def _share(share: Mapping[str, Any]) -> str:
+    """A share with its interval; all and none are counts, and have none."""
+    said = {0.0: "none", 1.0: "all"}.get(share["estimate"])
+    return said or numbers.with_interval(share, numbers.percent)
 
 
 def compared(pair: Pair) -> str:
@@ -184,12 +186,12 @@ def _rates(models: Sequence[Model]) -> list[str]:
         said.append(
             f"{numbers.listed(single)} {'was' if len(single) == 1 else 'were each'} tried at "
             f"one learning rate only, so a difference between the methods may be the "
-            f"rate’s and not the method’s."
+            f"rate’s and not the method’s; `aftertune sweep` tries several."
         )
     elif single:
         said.append(
             f"Only one learning rate was tried for {single[0]}; another may move the model "
-            f"more or less."
+            f"more or less; `aftertune sweep` tries several."
         )
     if unknown:
         said.append(

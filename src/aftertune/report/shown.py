@@ -32,7 +32,9 @@ def _visible_character(character: str) -> str:
         return character
     if character < " ":
         return chr(0x2400 + ord(character))  # Unicode's pictures of control characters
-    if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp"):
+    # XML has no place for U+FFFE and U+FFFF, and pictures are XML
+    category = unicodedata.category(character)
+    if category in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp") or character in "\ufffe\uffff":
         return f"⟨U+{ord(character):04X}⟩"
     return character
 

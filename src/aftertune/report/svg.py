@@ -1,14 +1,16 @@
 """The few shapes that our pictures are made of: axes, marks, intervals, lines (pure).
 
-Colours, fonts and dashes are CSS classes of the page (`.m0` .. `.m5` for models), so that one
-drawing serves light, dark and print. A model is told apart by colour, by the shape of its mark
-and by the dash of its line.
+Colours, fonts and dashes are classes (`.m0` .. `.m5` for models), which look.py explains. A model
+is told apart by colour, by the shape of its mark and by the dash of its line.
 """
 
 import math
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 from markupsafe import Markup, escape
+
+from aftertune.report.lettering import width_of, wrapped
 
 N_STYLES = 6  # the seventh model looks like the first; its name stands beside it
 
@@ -59,17 +61,24 @@ def ticks(low: float, high: float, about: int = 5) -> list[float]:
 
 
 def tick_label(value: float) -> str:
-    """A tick without needless zeros.
+    """A tick without needless zeros, in few letters.
 
-    >>> tick_label(0.05), tick_label(20000.0), tick_label(0.0)
-    ('0.05', '20,000', '0')
+    >>> tick_label(0.05), tick_label(20000.0), tick_label(0.0), tick_label(5e-5), tick_label(2e9)
+    ('0.05', '20,000', '0', '5e-5', '2e9')
     """
-    if abs(value) >= 1000:
-        return f"{value:,.0f}"
-    return f"{value:.6g}"
+    size = abs(value)
+    if value and (size < 1e-3 or size >= 1e6):
+        digits, power = f"{value:.3e}".split("e")
+        return f"{digits.rstrip('0').rstrip('.')}e{int(power)}"
+    return f"{value:,.0f}" if size >= 1000 else f"{value:.6g}"
 
 
-def mark(style: int, x: float, y: float, hollow: bool = False, size: float = 6.0) -> Markup:
+def style_class(style: int | None) -> str:
+    """The class that gives a model its colour; None is no model's."""
+    return "neutral" if style is None else f"m{style % N_STYLES}"
+
+
+def mark(style: int | None, x: float, y: float, hollow: bool = False, size: float = 6.0) -> Markup:
     """The mark of a model at (x, y): circle, square, triangle, diamond, cross, plus."""
     s = size
     shapes = (
@@ -82,9 +91,10 @@ def mark(style: int, x: float, y: float, hollow: bool = False, size: float = 6.0
         f"M{x - s * 1.3:.1f} {y:.1f}h{s * 2.6:.1f}M{x:.1f} {y - s * 1.3:.1f}v{s * 2.6:.1f}",
     )
     kind = "mark hollow" if hollow else "mark"
-    if style % N_STYLES >= 4:  # crosses have no inside: a hollow one is drawn thinner
+    shape = (style or 0) % N_STYLES
+    if shape >= 4:  # crosses have no inside: a hollow one is drawn thinner
         kind = "mark stroked hollow" if hollow else "mark stroked"
-    return el("path", class_=f"{kind} m{style % N_STYLES}", d=shapes[style % N_STYLES])
+    return el("path", class_=f"{kind} {style_class(style)}", d=shapes[shape])
 
 
 def path(points: Sequence[tuple[float, float]]) -> str:
@@ -132,7 +142,7 @@ def swatch(style: int, with_line: bool = True) -> Markup:
         )
     return el(
         "svg",
-        line(1, 8, 31, 8, f"series m{style % N_STYLES}"),
+        line(1, 8, 31, 8, f"series {style_class(style)}"),
         mark(style, 16, 8, size=4.5),
         viewBox="0 0 32 16",
         class_="swatch",
@@ -143,19 +153,42 @@ def swatch(style: int, with_line: bool = True) -> Markup:
 def x_axis(
     scale: Scale,
     marks: Sequence[float],
-    top: float,
-    bottom: float,
+    span: tuple[float, float],
     title: str,
-    middle: float,
+    width: float,
     form: Callable[[float], str] = tick_label,
-) -> list[Markup]:
-    """Faint verticals at `marks` from top to bottom, labels below, and what they measure."""
+) -> tuple[list[Markup], float]:
+    """Faint verticals at `marks` over span (top, bottom), labels below, and what they measure.
+
+    Only every second, third, ... mark has a label where all would touch each other. Returns the
+    parts and the drawing's height.
+    """
+    top, bottom = span
     parts = [line(scale(v), top, scale(v), bottom, "grid") for v in marks]
-    parts += [text(scale(v), bottom + 16, form(v), "tick", "middle") for v in marks]
-    return [*parts, text(middle, bottom + 36, title, "axis", "middle")]
+    halves = [width_of(form(v), 12) / 2 for v in marks]
+    middles = [
+        min(max(scale(v), half), width - half) for v, half in zip(marks, halves, strict=True)
+    ]
+    every = next(k for k in range(1, len(marks) + 2) if _clear(middles[::k], halves[::k]))
+    parts += [
+        text(middle, bottom + 16, form(value), "tick", "middle")
+        for value, middle in zip(marks[::every], middles[::every], strict=True)
+    ]
+    lines = wrapped(title, width - 8, 3, 12)
+    parts += [
+        text(width / 2, bottom + 36 + 15 * k, words, "axis", "middle")
+        for k, words in enumerate(lines)
+    ]
+    return parts, bottom + 29 + 15 * len(lines)
+
+
+def _clear(middles: Sequence[float], halves: Sequence[float]) -> bool:
+    """Whether labels around `middles`, so wide to either side, leave 5 px between neighbours."""
+    ends = [(m - half, m + half) for m, half in zip(middles, halves, strict=True)]
+    return all(before[1] + 5 <= after[0] for before, after in pairwise(ends))
 
 
 def y_axis(scale: Scale, marks: Sequence[float], left: float, right: float) -> list[Markup]:
-    """Faint horizontals at `marks`, labelled on the left; the title stands above the picture."""
+    """Faint horizontals at `marks`, labelled on the left; what they measure stands above."""
     parts = [line(left, scale(v), right, scale(v), "grid") for v in marks]
     return parts + [text(left - 6, scale(v) + 4, tick_label(v), "tick", "end") for v in marks]

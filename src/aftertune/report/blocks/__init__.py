@@ -1,0 +1,31 @@
+"""What each control says on the page: a title, sentences, a picture and a table (pure)."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from aftertune.report.blocks import (
+    floors,
+    handoff,
+    parts,
+    sweep,
+    template,
+    texts,
+    unrounded,
+    words,
+)
+
+# control -> the block of its artefact's `about`, in the order of the page
+BUILDERS: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
+    "template": template.block,
+    "texts": texts.block,
+    "hand-off": handoff.block,
+    "unrounded": unrounded.block,
+    "parts": parts.block,
+    "floors": floors.block,
+    "words": words.block,
+    "sweep": sweep.block,
+}
+# a second question that a control answers, where it was asked
+FURTHER: dict[str, Callable[[Mapping[str, Any]], dict[str, Any] | None]] = {
+    "sweep": sweep.size_block,
+}
