@@ -7,17 +7,21 @@ settings; every stage reuses what an earlier run finished.
 import re
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from aftertune.artefact import Artefact, open_artefact
 from aftertune.config import Dtype, StageConfig, build
 from aftertune.errors import ConfigError
+from aftertune.experiments.controls_config import ControlsConfig, chosen
 from aftertune.progress import Progress, Silent
+
+if TYPE_CHECKING:
+    from aftertune.report.figures import Figure
 
 
 class AuditConfig(StageConfig):
@@ -40,6 +44,15 @@ class AuditConfig(StageConfig):
     title: str | None = None
     redact: bool = False
     trust_remote_code: bool = False
+    controls: tuple[str, ...] = ()  # by name, or all
+    control: str | None = None  # rows that no model saw
+    references: str | None = None  # answers to compare with, for the control texts
+    unrounded_base: str | None = None  # what the base was before it was rounded
+
+    @field_validator("controls", mode="before")
+    @classmethod
+    def _are_known(cls, value: object) -> object:
+        return chosen(value)
 
 
 @dataclass(frozen=True)
@@ -77,6 +90,7 @@ class AuditResult:
     prompts: Artefact | None
     rows: Artefact | None
     page: Artefact
+    controls: Mapping[str, Sequence[Artefact]] = field(default_factory=dict)  # by name
 
     @property
     def shift(self) -> Tables:
@@ -100,6 +114,21 @@ class AuditResult:
     @property
     def report_path(self) -> Path:
         return self.page.folder / "report.html"
+
+    @property
+    def figures(self) -> dict[str, "Figure"]:
+        """Every picture of the page by name; each shows itself in a notebook and can be saved."""
+        from aftertune.report.figures import figures_of
+        from aftertune.report.run import shown
+
+        return figures_of(shown(self.page))
+
+    def _repr_html_(self) -> str:
+        """Findings and headline table, for a notebook."""
+        from aftertune.report import notebook
+        from aftertune.report.run import shown
+
+        return notebook.html(shown(self.page), str(self.report_path))
 
 
 def audit(
@@ -149,8 +178,10 @@ def run(config: AuditConfig, out: Path, progress: Progress) -> AuditResult:
         )
         for name, model in models.items()
     ]
-    page = _page(shown, rows, prompts, config.title, config.redact, out, progress)
-    return AuditResult(models, prompts, rows, page)
+    controls = _controls(config, models, prompts, rows, out, progress) if config.controls else {}
+    made = [one for each in controls.values() for one in each]
+    page = _page(shown, rows, prompts, made, config.title, config.redact, out, progress)
+    return AuditResult(models, prompts, rows, page, controls)
 
 
 def read_rows(source: str, out: Path, progress: Progress, **options: Any) -> Artefact:
@@ -198,21 +229,29 @@ def report_on(
     shifts: Sequence[Path], data: str | None, prompts: str | None, out: Path, progress: Progress,
     title: str | None = None, redact: bool = False,
 ) -> Artefact:  # fmt: skip
-    """The page about `shift-…` artefacts; their answers must stand where they did, or beside."""
+    """The page about `shift-…` artefacts, and the `control-…` artefacts that are among them.
+
+    Their answers must stand where they did, or beside.
+    """
     from aftertune.report import run as report_stage
 
-    models = []
+    models, controls = [], []
     for folder in shifts:
         shift = open_artefact(folder)
+        if shift.stage.startswith("control-") or shift.stage == "sweep":
+            controls.append(shift)
+            continue
         if shift.stage != "shift":
-            raise ConfigError(f"{folder} is a {shift.stage} artefact; give shift-… artefacts.")
+            raise ConfigError(
+                f"{folder} is a {shift.stage} artefact; give shift-… and control-… artefacts."
+            )
         places = {given["name"]: Path(given["place"]) for given in shift.manifest["inputs"]}
         responses = open_artefact(_moved(places["responses"], folder))
         name, model = shift.config["name"], shift.config["tuned"]
         models.append(report_stage.ReportModel(name, shift, responses, tune_artefact(model)))
     rows = read_rows(data, out, progress) if data else None
     asked = read_prompts(prompts, None, out, progress) if prompts else None
-    return _page(models, rows, asked, title, redact, out, progress)
+    return _page(models, rows, asked, controls, title, redact, out, progress)
 
 
 def tune_artefact(model: str) -> Artefact | None:
@@ -303,16 +342,39 @@ def _shift(
     return shift_stage.run(build(ShiftConfig, asked), responses, out, progress)
 
 
+def _controls(
+    config: AuditConfig, models: Mapping[str, AuditedModel], prompts: Artefact | None,
+    rows: Artefact | None, out: Path, progress: Progress,
+) -> dict[str, list[Artefact]]:  # fmt: skip
+    from aftertune.experiments import controls
+    from aftertune.experiments.subject import Subject
+
+    unseen = read_rows(config.control, out, progress) if config.control else None
+    subjects = [
+        Subject(
+            name=name, base=config.base, tuned=config.tuned[name], responses=model.responses,
+            shift=model.shift, prompts=prompts, rows=rows, control_rows=unseen,
+            tune=tune_artefact(config.tuned[name]), seed=config.seed, batch_size=config.batch_size,
+            device=config.device, trust_remote_code=config.trust_remote_code,
+        )
+        for name, model in models.items()
+    ]  # fmt: skip
+    asked = ControlsConfig(
+        which=config.controls, references=config.references, unrounded_base=config.unrounded_base
+    )
+    return controls.run(asked, subjects, out, progress)
+
+
 def _page(
-    models: list[Any], rows: Artefact | None, prompts: Artefact | None, title: str | None,
-    redact: bool, out: Path, progress: Progress,
+    models: list[Any], rows: Artefact | None, prompts: Artefact | None,
+    controls: Sequence[Artefact], title: str | None, redact: bool, out: Path, progress: Progress,
 ) -> Artefact:  # fmt: skip
     from aftertune.data import run as data_stage
     from aftertune.report import run as report_stage
     from aftertune.report.config import ReportConfig
 
     overlap = data_stage.overlap(rows, prompts) if rows and prompts else None
-    inputs = report_stage.ReportInputs(models, rows, prompts, overlap)
+    inputs = report_stage.ReportInputs(models, rows, prompts, overlap, controls)
     asked = build(ReportConfig, {"title": title, "redact": redact or None})
     return report_stage.run(asked, inputs, out, progress)
 

@@ -6,9 +6,13 @@ from typing import Annotated, Any
 import typer
 
 from aftertune.cli import options as o
-from aftertune.cli.console import Terminal, show_json, show_table
+from aftertune.cli.console import Terminal, printable, show_json, show_table
 
 EMBEDDED = "embedded:smollm2-135m"
+
+Control = Annotated[
+    str | None, typer.Option(help="Rows of the same kind that no model saw, as for --data.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -33,6 +37,10 @@ def audit(
     dtype: o.Dtype = None,
     title: Annotated[str | None, typer.Option(help="Title of the report.")] = None,
     redact: Annotated[bool, typer.Option("--redact", help="Leave all texts out.")] = False,
+    controls: Annotated[
+        str | None, typer.Option(help="Controls with commas between, or all; see that command.")
+    ] = None,
+    control: Control = None,
     trust_remote_code: o.TrustRemoteCode = False,
     config: o.ConfigFile = None,
     as_json: o.AsJson = False,
@@ -57,6 +65,8 @@ def audit(
         "dtype": dtype,
         "title": title,
         "redact": redact or None,
+        "controls": controls,
+        "control": control,
         "trust_remote_code": trust_remote_code or None,
     }
     result = composed.run(build(composed.AuditConfig, given, config), out, Terminal())
@@ -93,6 +103,10 @@ def show_result(result: Any, as_json: bool) -> None:
                     name: {"responses": str(m.responses.folder), "shift": str(m.shift.folder)}
                     for name, m in result.models.items()
                 },
+                "controls": {
+                    name: [{"artefact": str(one.folder), **one.about} for one in made]
+                    for name, made in result.controls.items()
+                },
             }
         )
         return
@@ -101,4 +115,20 @@ def show_result(result: Any, as_json: bool) -> None:
     rows = [headline(name, model.shift.about) for name, model in result.models.items()]
     title = "KL(tuned from base), nats per token, on each tuned model's own answers"
     show_table(title, COLUMNS, rows)
+    _show_controls(result.controls)
     typer.echo(f"report: {result.report_path}")
+
+
+def _show_controls(controls: Any) -> None:
+    """Each control's question and what was found."""
+    if not controls:
+        return
+    from aftertune.report.blocks import BUILDERS
+
+    for name, made in controls.items():
+        for one in made:
+            shown = BUILDERS[name](one.about)
+            typer.echo(printable(f"\n{shown['question']}"))
+            for sentence in shown["sentences"]:
+                typer.echo(printable(f"  {sentence}"))
+    typer.echo("")

@@ -37,7 +37,9 @@ Device = Annotated[str | None, typer.Option(help="auto, cpu, cuda, cuda:1, mps."
 Dtype = Annotated[str | None, typer.Option(help="auto, float32, bfloat16, float16.")]
 Template = Annotated[
     str | None,
-    typer.Option(help="auto, chat, alpaca, human-assistant, raw, or the path of a Jinja file."),
+    typer.Option(
+        help="auto, chat, alpaca, human-assistant, few-shot, raw, or the path of a Jinja file."
+    ),
 ]
 Format = Annotated[
     str | None, typer.Option("--format", help="Format of the rows or prompts; auto recognises it.")

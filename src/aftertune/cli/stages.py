@@ -279,7 +279,10 @@ def shift(
 
 
 def report(
-    shifts: Annotated[list[Path], typer.Argument(help="shift-… artefacts, one per tuned model.")],
+    shifts: Annotated[
+        list[Path],
+        typer.Argument(help="shift-… artefacts, one per tuned model, and control-… artefacts."),
+    ],
     data: o.Data = None,
     prompts: o.Prompts = None,
     out: o.Out = Path("out"),
