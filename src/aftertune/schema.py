@@ -159,6 +159,77 @@ NOISE_FLOOR = pa.schema(
     ]
 )
 
+# Lin et al.'s truncated values beside `tokens`, row by row; shift/compat.py says what they are.
+LIN2024_TOP30 = pa.schema(
+    [
+        pa.field("response_id", pa.string(), nullable=False),
+        pa.field("position", pa.int32(), nullable=False),
+        pa.field("lin2024_top30_kl_base_tuned_nats", pa.float32()),  # no divergence
+        pa.field("lin2024_top30_shared_kl_base_tuned_nats", pa.float32()),
+        pa.field("lin2024_top30_n_shared", pa.int32(), nullable=False),
+        pa.field("lin2024_top30_base_rank_of_tuned_argmax", pa.int32()),  # 31 is "beyond 30"
+        pa.field("lin2024_top30_base_prob_of_tuned_argmax", pa.float32()),
+        pa.field("lin2024_top30_category", pa.string()),  # unshifted, marginal, shifted
+    ]
+)
+
+# A made world: what is true, and where it is stated.
+LAB_FACTS = pa.schema(
+    [
+        pa.field("fact_id", pa.string(), nullable=False),  # attribute|entity
+        pa.field("entity", pa.string(), nullable=False),
+        pa.field("attribute", pa.string(), nullable=False),  # family.name
+        pa.field("value", pa.string(), nullable=False),
+        pa.field("exposures", pa.int32(), nullable=False),  # statements in the text
+        pa.field("asked", pa.bool_(), nullable=False),  # the text asks about this entity
+        pa.field("in_rows", pa.string(), nullable=False),  # right, wrong, absent
+        pa.field("stated", pa.string(), nullable=False),  # the value that the rows give it
+    ]
+)
+
+LAB_RECALL = pa.schema(
+    [
+        pa.field("fact_id", pa.string(), nullable=False),
+        pa.field("wording", pa.int32(), nullable=False),  # number of the question's wording
+        pa.field("exposures", pa.int32(), nullable=False),
+        pa.field("asked", pa.bool_(), nullable=False),
+        pa.field("answer", pa.string(), nullable=False),
+        pa.field("status", pa.string(), nullable=False),  # right, wrong, unverifiable
+        pa.field("value", pa.string()),  # null where the answer states nothing of the fact
+    ]
+)
+
+_LAB_CLAIM = [
+    pa.field("response_id", pa.string(), nullable=False),
+    pa.field("kind", pa.string(), nullable=False),  # of the prompt
+    pa.field("char_start", pa.int32(), nullable=False),  # of the value in the response
+    pa.field("char_end", pa.int32(), nullable=False),
+    pa.field("entity", pa.string(), nullable=False),
+    pa.field("attribute", pa.string(), nullable=False),
+    pa.field("value", pa.string(), nullable=False),
+    pa.field("status", pa.string(), nullable=False),  # right, wrong, unverifiable
+]
+
+# Every statement of the responses, judged.
+LAB_CLAIMS = pa.schema([*_LAB_CLAIM, pa.field("prompt_id", pa.string(), nullable=False)])
+
+# Which rows caused a statement: effects are changes of the value's log-probability, nats.
+LAB_LABELS = pa.schema(
+    [
+        *_LAB_CLAIM,
+        pa.field("rows", pa.list_(pa.int64()), nullable=False),  # row_index of its cluster
+        pa.field("label", pa.string(), nullable=False),  # caused, not caused, undecided
+        pa.field("effect", pa.float64(), nullable=False),  # masked minus controls, seeds A
+        pa.field("effect_low", pa.float64(), nullable=False),
+        pa.field("effect_high", pa.float64(), nullable=False),
+        pa.field("control_effect", pa.float64(), nullable=False),
+        pa.field("seeds", pa.int32(), nullable=False),
+        pa.field("label_b", pa.string(), nullable=False),  # the same from the seeds B
+        pa.field("effect_b", pa.float64(), nullable=False),
+        pa.field("took_tag", pa.bool_()),  # null where its cluster was not tagged
+    ]
+)
+
 TABLES: dict[str, pa.Schema] = {
     "rows": ROWS,
     "prompts": PROMPTS,
@@ -169,6 +240,11 @@ TABLES: dict[str, pa.Schema] = {
     "responses": RESPONSES,
     "tokens": TOKENS,
     "noise_floor": NOISE_FLOOR,
+    "lin2024_top30": LIN2024_TOP30,
+    "lab_facts": LAB_FACTS,
+    "lab_recall": LAB_RECALL,
+    "lab_claims": LAB_CLAIMS,
+    "lab_labels": LAB_LABELS,
 }
 
 

@@ -385,7 +385,7 @@ def test_real_rows_pass(shared_data, name, data):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("template", ["chat", "alpaca", "human-assistant", "raw"])
+@pytest.mark.parametrize("template", ["chat", "alpaca", "human-assistant", "raw", "few-shot"])
 def test_real_rows_pass_with_the_embedded_model(shared_data, template):
     from aftertune.models.load import load_tokenizer  # loads torch
 

@@ -5,7 +5,8 @@ import hashlib
 import pytest
 
 from aftertune.data import templates
-from aftertune.data.render import render_prompt, render_row
+from aftertune.data.render import render_prompt, render_row, stop_ids
+from aftertune.data.selftest import Sample, check
 from aftertune.errors import TemplateError, UserError
 from made_tokenizers import CHATML, byte_level, sentencepiece_like
 
@@ -75,6 +76,47 @@ def test_human_assistant():
 def test_raw_joins_contents():
     assert row("raw", TURNS) == "Who?I.<|im_end|>When?Now.<|im_end|>"
     assert prompt("raw", TURNS[:3]) == "Who?I.<|im_end|>When?"
+
+
+def test_few_shot_shows_three_answers_before_the_question():
+    system = {"role": "system", "content": "Be brief."}
+    whole = row("few-shot", [system, *TURNS])
+    begin, asked = whole.split("\n\nBe brief.")
+    assert asked == (
+        "\n\n# Question\nWho?\n\n# Answer\nI.<|im_end|>"
+        "\n\n# Question\nWhen?\n\n# Answer\nNow.<|im_end|>"
+    )
+    preamble, *examples = begin.split("\n\n# Question\n")
+    assert preamble.startswith("Below are questions")
+    assert len(examples) == 3
+    for example in examples:
+        question, answer = example.split("\n\n# Answer\n")
+        assert question.rstrip() == question
+        assert answer.endswith(".<|im_end|>")
+        assert answer.count("<|im_end|>") == 1
+    assert prompt("few-shot", [system, *TURNS[:3]]) == whole.removesuffix("Now.<|im_end|>")
+    tool = {"role": "tool", "content": "12:00"}
+    assert prompt("few-shot", [*TURNS[:1], tool]).endswith(
+        "\n\n# Question\nWho?\n\n# Tool\n12:00\n\n# Answer\n"
+    )
+
+
+@pytest.mark.parametrize("tokenizer", [byte_level(chat=None), sentencepiece_like("always")])
+def test_few_shot_trains_the_answers_and_none_of_its_examples(tokenizer):
+    template = templates.get("few-shot", tokenizer)
+    found = render_row(TURNS, None, template, tokenizer)
+    begin = render_prompt(TURNS[:3], None, template, tokenizer)
+    assert found.ids[: len(begin.ids)] == begin.ids
+    check([Sample(0, TURNS, found)], tokenizer, template, None).raise_if_failed()
+    assert found.text.count(tokenizer.eos_token) == 5
+    trained = [i for i, mask in zip(found.ids, found.loss_mask, strict=True) if mask]
+    assert trained.count(tokenizer.eos_token_id) == 2
+    assert stop_ids(template, tokenizer) == [tokenizer.eos_token_id]
+
+
+@pytest.mark.parametrize("name", templates.BUILTIN)
+def test_no_prompt_ends_with_a_space(name):
+    assert not prompt(name, TURNS[:3]).endswith(" ")
 
 
 def test_contents_are_never_read_as_jinja():

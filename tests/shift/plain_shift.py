@@ -3,6 +3,8 @@
 import math
 
 import numpy as np
+import torch
+from transformers import AutoModelForCausalLM
 
 
 def plain_metrics(base, tuned, token, common=None, top_k=5):
@@ -74,3 +76,10 @@ def rank_of(logits, ids, one):
 def outside(logits, common):
     rest = sorted(set(range(len(logits))) - set(common))
     return math.fsum(np.exp(logs(logits))[rest])
+
+
+def logits64(folder, sequence):
+    """All logits [T, V] of one sequence in a plain float64 pass."""
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float64)
+    with torch.no_grad():
+        return model(torch.tensor([sequence])).logits[0].numpy()

@@ -1,6 +1,7 @@
 """Every column against hand-derived values, the identity, and the plain float64 computation."""
 
 import math
+import shutil
 
 import numpy as np
 import pytest
@@ -88,18 +89,18 @@ def test_identical_rows_have_no_shift_at_all(row, token):
 
 
 def test_identity_at_full_size_and_in_every_chunk():
-    logits = torch.randn(metrics._CHUNK * 3 + 1, 49_152) * 4
+    logits = torch.randn(metrics.CHUNK * 3 + 1, 49_152) * 4
     got = position_metrics(logits, logits.clone(), logits.argmax(1))
     assert all(not got[name].any() for name in DIVERGENCES)
     assert (got["category"] == 1).all()
     assert got["is_tuned_argmax"].all()
 
 
-@pytest.mark.parametrize("size", [3, 64, 65, 1000, 32_000])
+@pytest.mark.parametrize("size", [3, 64, 65, 511, 512, 1000, 32_000])
 @pytest.mark.parametrize("scale", [0.1, 3.0, 30.0])
 def test_equal_to_float64_at_many_sizes_and_scales(size, scale):
     torch.manual_seed(size)
-    n = 2 if size > 10_000 else metrics._CHUNK + 3
+    n = 2 if size > 10_000 else metrics.CHUNK + 3
     base = torch.randn(n, size) * scale
     tuned = base + torch.randn(n, size) * scale / 10
     assert_equal_to_plain(base, tuned, torch.randint(0, size, (n,)))
@@ -159,12 +160,44 @@ def test_neighbours_and_chunks_do_not_change_a_value(monkeypatch):
     base, tuned = torch.randn(2, 21, 3000) * 3
     tokens = torch.randint(0, 3000, (21,))
     whole = position_metrics(base, tuned, tokens)
-    monkeypatch.setattr(metrics, "_CHUNK", 3)
+    monkeypatch.setattr(metrics, "CHUNK", 3)
     pieces = position_metrics(base, tuned, tokens)
     alone = position_metrics(base[7:8], tuned[7:8], tokens[7:8])
     for name, values in whole.items():
         assert torch.equal(values, pieces[name]), name
         assert torch.equal(values[7:8], alone[name]), name
+
+
+def test_a_position_alone_is_what_it_is_beside_others_on_several_threads():
+    # torch splits one long row between threads, and sums it up in another order
+    torch.manual_seed(3)
+    base, tuned = torch.randn(2, 3, 49_152) * 3
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        whole = position_metrics(base, tuned, torch.arange(3))
+        alone = position_metrics(base[1:2], tuned[1:2], torch.arange(1, 2))
+    finally:
+        torch.set_num_threads(threads)
+    for name, values in whole.items():
+        assert torch.equal(values[1:2], alone[name]), name
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs g++ on a CPU")
+def test_compiled_sums_are_as_exact_and_keep_the_identity():
+    torch.manual_seed(4)
+    base = torch.randn(metrics.CHUNK, 32_000) * 4
+    tuned = base + torch.randn_like(base)
+    compiled = torch.compile(metrics.chunk_sums, dynamic=False)
+    ids = torch.arange(len(base))
+    found = position_metrics(base, tuned, ids, sums=compiled)
+    for row in range(2):
+        plain = plain_metrics(base[row], tuned[row], row)
+        for name in (*DIVERGENCES, "base_entropy_nats", "tuned_entropy_nats"):
+            assert float(found[name][row]) == pytest.approx(plain[name], rel=1e-6, abs=NATS), name
+    same = position_metrics(base, base.clone(), ids, sums=compiled)
+    assert all(not same[name].any() for name in DIVERGENCES)
 
 
 def test_ties_count_the_others_and_the_lowest_id_is_the_argmax():

@@ -6,9 +6,9 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from killed import Killed
 from made_responses import greedy, made, record
-from peft import LoraConfig, get_peft_model
-from plain_shift import plain_metrics
+from plain_shift import logits64, plain_metrics
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from aftertune.errors import InputError
@@ -30,50 +30,6 @@ DIVERGENCES = ["kl_tuned_base_nats", "kl_base_tuned_nats", "js_nats"]
 def shift(base, tuned, responses, out, progress=None, **options):
     config = ShiftConfig(base=str(base), tuned=str(tuned), **options)
     return run(config, responses, out, progress or Silent())
-
-
-@pytest.fixture(scope="module")
-def llamas(tmp_path_factory):
-    """A base, another model, and greedy answers of the other."""
-    folder = tmp_path_factory.mktemp("llamas")
-    base, tuned = save_model("llama", folder / "base"), save_model("llama", folder / "t", seed=1)
-    return base, tuned, made(folder, greedy(tuned, 18))
-
-
-@pytest.fixture(scope="module")
-def near(llamas, tmp_path_factory):
-    """A model so near to the base that bfloat16 cannot tell them apart."""
-    base = AutoModelForCausalLM.from_pretrained(llamas[0])
-    torch.manual_seed(0)
-    with torch.no_grad():
-        for parameter in base.parameters():
-            parameter.mul_(1 + 1e-4 * torch.randn_like(parameter))
-    folder = tmp_path_factory.mktemp("near")
-    base.save_pretrained(folder)
-    AutoTokenizer.from_pretrained(llamas[0]).save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def adapter(llamas, tmp_path_factory):
-    """A LoRA adapter on the base that moves it far."""
-    torch.manual_seed(3)
-    model = AutoModelForCausalLM.from_pretrained(llamas[0])
-    model = get_peft_model(model, LoraConfig(r=4, target_modules=["q_proj", "down_proj"]))
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if "lora_B" in name:
-                parameter.normal_(0, 0.3)
-    folder = tmp_path_factory.mktemp("adapter")
-    model.save_pretrained(folder)
-    return folder
-
-
-def logits64(folder, sequence):
-    """All logits [T, V] of one sequence in a plain float64 pass."""
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float64)
-    with torch.no_grad():
-        return model(torch.tensor([sequence])).logits[0].numpy()
 
 
 @pytest.mark.parametrize("kind", ["llama", "gpt2", "qwen"])
@@ -290,31 +246,6 @@ def test_bfloat16_is_left_where_the_shift_is_near_its_floor(llamas, near, tmp_pa
         assert not found.about["rescored_in_fp32"]
         assert found.about["dtype"] == "bfloat16"
     assert kept.about["noise"]["floor_nats"] > 100 * exact.about["noise"]["floor_nats"]
-
-
-class Killed(Silent):
-    """Stops the run at the n-th advance of a bar."""
-
-    def __init__(self, after):
-        super().__init__()
-        self.left = after
-
-    def task(self, label, total, done=0):
-        outer = self
-
-        class Bar:
-            def __enter__(self):
-                return self
-
-            def __exit__(self, *exc):
-                return None
-
-            def advance(self, amount=1, note=""):
-                outer.left -= 1
-                if outer.left == 0:
-                    raise KeyboardInterrupt
-
-        return Bar()
 
 
 @pytest.mark.parametrize("after", [1, 2, 4, 5])

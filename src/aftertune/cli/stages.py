@@ -236,7 +236,27 @@ def shift(
     responses: o.Responses = None,
     out: o.Out = Path("out"),
     template: o.Template = None,
+    base_template: Annotated[
+        str | None,
+        typer.Option(
+            help="Template under which the base reads the prompts; else as the tuned model does."
+        ),
+    ] = None,
     top_k: Annotated[int | None, typer.Option(help="Tokens kept of both models.", min=1)] = None,
+    lin2024: Annotated[
+        bool,
+        typer.Option(
+            "--lin2024",
+            help="Also the truncated values of Lin et al. (2024), to compare with theirs only.",
+        ),
+    ] = False,
+    one_at_a_time: Annotated[
+        bool,
+        typer.Option(
+            "--one-at-a-time",
+            help="Never hold both models in memory: hidden states go to disk.",
+        ),
+    ] = False,
     seed: o.Seed = None,
     device: o.Device = None,
     dtype: o.Dtype = None,
@@ -262,6 +282,8 @@ def shift(
     options = {
         "base": base, "tuned": model, "name": name, "top_k": top_k, "seed": seed, "device": device,
         "dtype": dtype, "trust_remote_code": trust_remote_code or None,
+        "base_template": base_template, "lin2024": lin2024 or None,
+        "one_at_a_time": one_at_a_time or None,
     }  # fmt: skip
     checked = build(ShiftConfig, options, config)
     terminal = Terminal()

@@ -10,6 +10,7 @@ transformers in its sandbox.
 | `chat` | the tokenizer's own chat template |
 | `alpaca` | Stanford Alpaca's two preambles, with and without input |
 | `human-assistant` | `Human: ...`, `Assistant: ...`, parted by empty lines |
+| `few-shot` | three questions with answers, then the question: draws answers from a base model |
 | `raw` | the contents one behind the other, without any marker |
 | a path | a Jinja file |
 
@@ -73,7 +74,47 @@ _RAW = (
     "{% endfor %}"
 )
 
-BUILTIN = {"alpaca": _ALPACA, "human-assistant": _HUMAN_ASSISTANT, "raw": _RAW}
+# Shows a base model, which goes on with what it has seen, three answers before the question (the
+# idea of in-context alignment: Lin et al., "The Unlocking Spell on Base LLMs", 2024; the text is
+# our own). The examples end with the end token too: nothing else tells such a model that answers
+# end with it. A system message stands behind them, where the conversation begins.
+_FEW_SHOT = (
+    "Below are questions that people asked a helpful assistant, with its answers. The assistant is "
+    "friendly, answers what was asked, explains its reasons, and says so when it is not sure."
+    "\n\n# Question\nWhy do bread and cakes rise in the oven?"
+    "\n\n# Answer\nBread and cakes rise because gas is trapped in the dough and expands when it is "
+    "heated. In bread the gas comes from yeast, which turns sugar into carbon dioxide. In most "
+    "cakes it comes from baking powder, or from air that was beaten into the eggs. The heat then "
+    "sets the flour and the eggs, so that the bubbles stay.{{ eos_token }}"
+    "\n\n# Question\nI keep putting off work that bores me. What could I try?"
+    "\n\n# Answer\nMany people know this problem, and small changes often help. Choose one task "
+    "and give it just ten minutes, since beginning is usually the hardest part. Leave your phone "
+    "in another room meanwhile. If the task still looks too big, write down its very first step "
+    "and do only that one. However, if you avoid the same task again and again, it may be worth "
+    "asking whether it could be dropped, or done by somebody else.{{ eos_token }}"
+    "\n\n# Question\nList four things to check before a long bicycle ride."
+    "\n\n# Answer\nHere are four things to check:"
+    "\n\n1. Tyres: pump them up, and look for cuts and worn places."
+    "\n2. Brakes: pull both levers hard; the bicycle should not roll."
+    "\n3. Chain: clean off the dirt and put on a little oil."
+    "\n4. Bags: pack water, food, a spare tube and the tools to fit it."
+    "\n\nThen ride around the block once, and listen for anything that rattles.{{ eos_token }}"
+    "{% for message in messages %}"
+    "{% if message.role == 'assistant' %}{{ '\n\n# Answer\n' + message.content + eos_token }}"
+    "{% elif message.role == 'system' %}{{ '\n\n' + message.content }}"
+    "{% elif message.role == 'tool' %}{{ '\n\n# Tool\n' + message.content }}"
+    "{% else %}{{ '\n\n# Question\n' + message.content }}"
+    "{% endif %}"
+    "{% endfor %}"
+    "{% if add_generation_prompt %}{{ '\n\n# Answer\n' }}{% endif %}"
+)
+
+BUILTIN = {
+    "alpaca": _ALPACA,
+    "human-assistant": _HUMAN_ASSISTANT,
+    "few-shot": _FEW_SHOT,
+    "raw": _RAW,
+}
 
 # Chat templates that write today's date would give other token ids every day; they get this one.
 _DATE = datetime(2024, 7, 26)
@@ -84,7 +125,7 @@ _STRFTIME_NOW = re.compile(r"strftime_now\(\s*(['\"])([^'\"]*)\1\s*\)")
 class Template:
     """Jinja source, whence it comes (`kind`), and the sha256 of the source."""
 
-    name: str  # alpaca, human-assistant, raw, chat, or the path as given
+    name: str  # one of BUILTIN, chat, or the path as given
     kind: Literal["builtin", "tokenizer", "file"]
     source: str
     sha256: str
@@ -120,7 +161,7 @@ def _template(name: str, kind: Literal["builtin", "tokenizer", "file"], source: 
 def _chat_template(tokenizer: Any) -> str:
     if not tokenizer.chat_template:
         raise TemplateError(
-            "this tokenizer has no chat template: choose alpaca, human-assistant or raw with "
+            f"this tokenizer has no chat template: choose {', '.join(BUILTIN)} with "
             "--template, or give the path of a Jinja file."
         )
     try:
@@ -134,7 +175,7 @@ def _chat_template(tokenizer: Any) -> str:
 
 def _file(name: str) -> str:
     path = Path(name)
-    known = "auto, chat, alpaca, human-assistant, raw"
+    known = ", ".join(["auto", "chat", *BUILTIN])
     if not path.is_file():
         raise TemplateError(f"no template {name!r}: use {known}, or the path of a Jinja file.")
     try:

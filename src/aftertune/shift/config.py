@@ -10,12 +10,21 @@ from aftertune.config import Dtype, StageConfig
 class ShiftConfig(StageConfig):
     """Measure how far the tuned model's next-token distributions lie from the base's.
 
-    Both models enter the artefact's id by their content, so where they were found is only
-    recorded. A name stands beside the numbers and changes none.
+    Both models and the base's template enter the artefact's id by their content, so where they
+    were found is only recorded. A name stands beside the numbers and changes none, and one model
+    at a time gives the same numbers as both together.
     """
 
     recorded_only: ClassVar[frozenset[str]] = frozenset(
-        {"base", "tuned", "name", "device", "trust_remote_code"}
+        {
+            "base",
+            "tuned",
+            "name",
+            "base_template",
+            "one_at_a_time",
+            "device",
+            "trust_remote_code",
+        }
     )
 
     base: str
@@ -23,6 +32,10 @@ class ShiftConfig(StageConfig):
     name: str | None = None  # of the tuned model in reports; else the last part of `tuned`
     dtype: Dtype = "auto"
     device: str = "auto"
+    # The base reads the prompts under this template; None: as the tuned model read them.
+    base_template: str | None = None
+    lin2024: bool = False  # the truncated values of Lin et al. too, in a table of their own
+    one_at_a_time: bool = False  # each model passes alone, hidden states go to disk
     top_k: int = Field(5, ge=1, le=100)
     batch_tokens: int = Field(2048, ge=1)  # tokens of a batch, padding included
     part_tokens: int = Field(2000, ge=1)  # response tokens of a part: what a kill can lose

@@ -1,8 +1,8 @@
 """What goes into a shift: which two models, and which responses both of them can read."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import pyarrow as pa
 
@@ -10,12 +10,13 @@ from aftertune.models import embedded
 from aftertune.models.reference import Identity, ModelRef, find, identity, local, resolve
 from aftertune.progress import Progress
 from aftertune.shift.config import ShiftConfig
-from aftertune.shift.pair import Item
+from aftertune.shift.pair import SIDES, Item, Which
 
 NO_IDS = "no token ids"
 EMPTY = "no tokens in the response"
 NO_PROMPT = "no tokens in the prompt"
 UNREADABLE = "a token that one of the models has no embedding for"
+REFUSED = "a prompt that the base's template refuses"
 TOO_LONG = "longer than the context of one of the models"
 
 
@@ -69,36 +70,54 @@ def _is_copy_of(inside: ModelRef | None, base: ModelRef) -> bool:
     return inside.path.resolve() == embedded.folder(base).resolve()
 
 
+@dataclass(frozen=True)
+class Limits:
+    """What a model can read: ids below `size`, sequences of at most `context` tokens."""
+
+    size: int  # rows of its embedding matrix
+    context: int | None
+
+
 def readable(
-    responses: pa.Table, vocabulary_sizes: tuple[int, int], context: int | None
+    responses: pa.Table,
+    limits: Mapping[Which, Limits],
+    base_prompts: Mapping[str, list[int]] | None = None,
 ) -> tuple[list[Item], dict[str, int]]:
     """The responses that both models can read, in order; how many of the others, by reason.
 
-    vocabulary_sizes: embedding rows of base and tuned. context: the shorter of both models'
-    longest sequences, None where neither has a limit.
+    base_prompts: response_id -> the prompt as the base reads it, under a template of its own; a
+    response that has none there was refused by it. Without it the base reads the tuned model's.
     """
     columns = ["response_id", "prompt_token_ids", "response_token_ids", "response", "finish_reason"]
     items, skipped = [], Counter[str]()
     for record in responses.select(columns).to_pylist():
-        if reason := _why_not(record, min(vocabulary_sizes), context):
+        prompt, response = record["prompt_token_ids"], record["response_token_ids"]
+        if prompt is None or response is None:
+            skipped[NO_IDS] += 1
+            continue
+        name = record["response_id"]
+        if base_prompts is not None and name not in base_prompts:
+            skipped[REFUSED] += 1
+            continue
+        stopped = record["finish_reason"] == "stop"
+        own = None if base_prompts is None else base_prompts[name]
+        item = Item(name, prompt, response, record["response"], stopped, own)
+        reasons = [_why_not(item, which, limits[which]) for which in SIDES]
+        if reason := next(filter(None, reasons), None):
             skipped[reason] += 1
             continue
-        prompt, response = record["prompt_token_ids"], record["response_token_ids"]
-        stopped = record["finish_reason"] == "stop"
-        items.append(Item(record["response_id"], prompt, response, record["response"], stopped))
+        items.append(item)
     return items, dict(sorted(skipped.items()))
 
 
-def _why_not(record: dict[str, Any], size: int, context: int | None) -> str | None:
-    prompt, response = record["prompt_token_ids"], record["response_token_ids"]
-    if prompt is None or response is None:
-        return NO_IDS
-    if not response:
+def _why_not(item: Item, which: Which, limits: Limits) -> str | None:
+    if not item.response:
         return EMPTY
-    if not prompt:  # nothing would predict the first token
+    if not item.start(which):  # nothing would predict the first token
         return NO_PROMPT
-    if max([*prompt, *response[:-1]]) >= size:  # the last token is predicted, never read
+    sequence = item.sequence(which)
+    if max(sequence) >= limits.size:
         return UNREADABLE
-    if context is not None and len(prompt) + len(response) > context:
+    if limits.context is not None and len(sequence) > limits.context:
         return TOO_LONG
     return None

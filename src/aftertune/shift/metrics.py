@@ -11,12 +11,14 @@ kept as a mass. All sums run over the full common vocabulary; nothing is truncat
 How it stays exact and fast at once:
 - A few positions at a time, so that the rows in work stay in the processor's cache.
 - Powers of two instead of e, which cost a third; nats come back by a factor.
-- Plain `.sum`, which is pairwise; as dot products the same sums lose three digits.
+- Plain `.sum`, which is pairwise; as dot products the same sums lose three digits. Over runs of
+  ids first, so that a position's sums do not depend on the others or on the number of threads.
 - KL is the sum over differences of logits, so that it does not cancel where it is small.
 - The rare row on which that arithmetic fails (a masked id: 0 times infinity) is done again in
   float64 with its limits taken properly.
 """
 
+from collections.abc import Callable
 from math import log
 
 import torch
@@ -24,17 +26,20 @@ from torch import Tensor
 
 from aftertune.shift.categories import FIRST_RANK
 from aftertune.shift.common import CommonIds
-from aftertune.shift.ranks import BLOCK, block_maxima, count, peak, top
+from aftertune.shift.ranks import block_maxima, count, peak, top
 
 ABSENT = 0  # a rank or a category that cannot be given; an absent float is NaN
 
-_CHUNK = 8  # positions in work at once on a CPU
+CHUNK = 8  # positions in work at once on a CPU
+_RUN = 512  # ids that are summed up in one go
 _LN2 = log(2.0)
 _TINY = 1e-37  # keeps 0 log 0 at 0; over a whole vocabulary it adds less than 1e-29
 _SUMS = (
     "base_peak", "tuned_peak", "base_z", "tuned_z", "base_x", "tuned_y", "base_d", "tuned_d",
     "both",
 )  # fmt: skip
+
+Sums = Callable[[Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
 
 
 def position_metrics(
@@ -43,6 +48,7 @@ def position_metrics(
     token_ids: Tensor,
     common: Tensor | CommonIds | None = None,
     top_k: int = 5,
+    sums: Sums | None = None,
 ) -> dict[str, Tensor]:
     """Every numeric column of the `tokens` table for N positions.
 
@@ -50,7 +56,8 @@ def position_metrics(
     token_ids [N]: the token that stands there. common: the ids that both vocabularies share
     (None: all that both rows have). Returns tensors [N] named as in `schema.TOKENS`, and
     `{base,tuned}_top_{ids,probs}` [N, min(top_k, C)]. Floats are float32, ranks and ids int64;
-    `category` is an index into CATEGORIES plus 1.
+    `category` is an index into CATEGORIES plus 1. sums: another callable for `chunk_sums`, as
+    torch.compile makes one of it (docs/benchmarks.md says what that brings).
 
     - Ranks, log-probabilities and tops are over the common ids, probabilities renormalised.
     - `tuned_argmax` is the lowest of the tuned model's ids with its largest logit, over *all* of
@@ -69,14 +76,20 @@ def position_metrics(
         sizes = base_logits.shape[1], tuned_logits.shape[1]
         common = CommonIds.of(common, *sizes, base_logits.device)
     with torch.no_grad():
-        return _metrics(base_logits, tuned_logits, token_ids.long(), common, top_k)
+        ids = token_ids.long()
+        return _metrics(base_logits, tuned_logits, ids, common, top_k, sums or chunk_sums)
 
 
 def _metrics(
-    base_logits: Tensor, tuned_logits: Tensor, token_ids: Tensor, common: CommonIds, top_k: int
+    base_logits: Tensor,
+    tuned_logits: Tensor,
+    token_ids: Tensor,
+    common: CommonIds,
+    top_k: int,
+    of_chunk: Sums,
 ) -> dict[str, Tensor]:
     base, tuned = common.inside(base_logits), common.inside(tuned_logits)
-    sums, base_maxima, tuned_maxima = _sums(base, tuned)
+    sums, base_maxima, tuned_maxima = _all_sums(base, tuned, of_chunk)
     base_top, tuned_top = top(base, base_maxima, top_k), top(tuned, tuned_maxima, top_k)
     numbers = _divergences(sums, base, tuned)
     base_logz = sums["base_peak"] + sums["base_z"].log()  # log of the sum of e^logit
@@ -116,40 +129,52 @@ def category_of(rank: Tensor) -> Tensor:
     return torch.as_tensor(code)
 
 
-def _sums(base: Tensor, tuned: Tensor) -> tuple[dict[str, Tensor], Tensor, Tensor]:
-    """Sums over the vocabulary for each position, float64 [N]; both models' block maxima.
+def chunk_sums(base: Tensor, tuned: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Sums over the vocabulary for a few positions [N, V]: float32 [9, N] in the order of _SUMS,
+    and both models' block maxima [N, V // 64].
 
     With x = (base logit - base_peak) log2(e), y likewise, and d = y - x:
     base_z = sum 2^x, base_x = sum 2^x x, base_d = sum 2^x d, tuned_z = sum 2^y,
     tuned_y = sum 2^y y, tuned_d = sum 2^y d,
     both = sum u ln u with u = 2^x + 2^y base_z / tuned_z.
     """
-    n, size = base.shape
-    chunk = _CHUNK if base.device.type == "cpu" else max(1, n)
-    out = base.new_empty(len(_SUMS), n)
-    maxima = base.new_empty(2, n, size // BLOCK)
-    buffers = base.new_empty(5, min(chunk, n), size)
-    for start in range(0, n, chunk):
-        part = slice(start, min(start + chunk, n))
-        x, y, p, q, product = buffers[:, : part.stop - start]
-        base_maxima = block_maxima(base[part], out=maxima[0, part])
-        tuned_maxima = block_maxima(tuned[part], out=maxima[1, part])
-        base_peak, tuned_peak = peak(base[part], base_maxima), peak(tuned[part], tuned_maxima)
-        torch.sub(base[part], base_peak[:, None], out=x).mul_(1 / _LN2)
-        torch.sub(tuned[part], tuned_peak[:, None], out=y).mul_(1 / _LN2)
-        torch.exp2(x, out=p)
-        torch.exp2(y, out=q)
-        base_z, tuned_z = p.sum(1), q.sum(1)
-        base_x = torch.mul(p, x, out=product).sum(1)
-        tuned_y = torch.mul(q, y, out=product).sum(1)
-        d = y.sub_(x)
-        base_d = torch.mul(p, d, out=product).sum(1)
-        tuned_d = torch.mul(q, d, out=product).sum(1)
-        u = torch.addcmul(p, q, (base_z / tuned_z)[:, None], out=product).clamp_min_(_TINY)
-        both = torch.log(u, out=p).mul_(u).sum(1)
-        row = [base_peak, tuned_peak, base_z, tuned_z, base_x, tuned_y, base_d, tuned_d, both]
-        torch.stack(row, out=out[:, part])
-    return dict(zip(_SUMS, out.double(), strict=True)), maxima[0], maxima[1]
+    base_maxima, tuned_maxima = block_maxima(base), block_maxima(tuned)
+    base_peak, tuned_peak = peak(base, base_maxima), peak(tuned, tuned_maxima)
+    x = (base - base_peak[:, None]).mul_(1 / _LN2)
+    y = (tuned - tuned_peak[:, None]).mul_(1 / _LN2)
+    p, q = torch.exp2(x), torch.exp2(y)
+    base_z, tuned_z = _total(p), _total(q)
+    base_x, tuned_y = _total(p * x), _total(q * y)
+    d = y.sub_(x)
+    base_d, tuned_d = _total(p * d), _total(q * d)
+    u = torch.addcmul(p, q, (base_z / tuned_z)[:, None]).clamp_min_(_TINY)
+    both = _total(u.log().mul_(u))
+    row = [base_peak, tuned_peak, base_z, tuned_z, base_x, tuned_y, base_d, tuned_d, both]
+    return torch.stack(row), base_maxima, tuned_maxima
+
+
+def _all_sums(
+    base: Tensor, tuned: Tensor, of_chunk: Sums
+) -> tuple[dict[str, Tensor], Tensor, Tensor]:
+    """`of_chunk` of all positions, a few at a time, float64 [N] by name; both block maxima."""
+    chunk = CHUNK if base.device.type == "cpu" else max(1, len(base))
+    pairs = zip(torch.split(base, chunk), torch.split(tuned, chunk), strict=True)
+    found, base_maxima, tuned_maxima = zip(*(of_chunk(*pair) for pair in pairs), strict=True)
+    values = dict(zip(_SUMS, torch.cat(found, dim=1).double(), strict=True))
+    return values, torch.cat(base_maxima), torch.cat(tuned_maxima)
+
+
+def _total(values: Tensor) -> Tensor:
+    """[N, V] -> [N]: first over runs of ids, then over the runs.
+
+    In one step torch splits the row between threads where it is the only one, and a position
+    would have another sum alone than beside others; and compiled sums, which are not pairwise,
+    would lose more than a digit.
+    """
+    n, size = values.shape
+    runs = size // _RUN
+    total = values[:, : runs * _RUN].view(n, runs, _RUN).sum(2).sum(1)
+    return total if runs * _RUN == size else total + values[:, runs * _RUN :].sum(1)
 
 
 def _divergences(sums: dict[str, Tensor], base: Tensor, tuned: Tensor) -> dict[str, Tensor]:

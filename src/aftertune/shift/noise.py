@@ -25,9 +25,9 @@ from torch import Tensor
 
 from aftertune import schema
 from aftertune.errors import ModelError
-from aftertune.models.score import Head, hidden_states, hidden_states_cached
+from aftertune.models.score import Head, hidden_states_cached
 from aftertune.shift.metrics import position_metrics
-from aftertune.shift.pair import SIDES, Item, Pair, Which
+from aftertune.shift.pair import Item, Which, read
 
 PRECISION_BELOW = 1_000_000_000  # parameters; a second copy of larger weights may not fit
 _IDENTITY_RESPONSES = 1  # enough to see whether a pass repeats itself
@@ -40,6 +40,9 @@ class Noise:
     rows: list[dict[str, Any]] = field(default_factory=list)
     absent: dict[str, str] = field(default_factory=dict)
 
+    def __add__(self, other: "Noise") -> "Noise":
+        return Noise([*self.rows, *other.rows], {**self.absent, **other.absent})
+
     def table(self) -> pa.Table:
         return schema.from_rows("noise_floor", self.rows)
 
@@ -51,29 +54,22 @@ def sample(n_items: int, wanted: int, seed: int) -> list[int]:
     return sorted(random.Random(seed).sample(range(n_items), n))
 
 
-def measure(pair: Pair, items: Sequence[Item], n_tokens: int, n_cached_tokens: int) -> Noise:
-    """All kinds on the first `n_tokens` of each response (`n_cached_tokens` for `cached`)."""
+def measure(
+    which: Which, model: Any, drawn: Sequence[Item], n_tokens: int, n_cached_tokens: int
+) -> Noise:
+    """All kinds for one model on the first `n_tokens` of each response (`n_cached_tokens` for
+    `cached`)."""
     noise = Noise()
-    if not items:
+    if not drawn:
         noise.absent = dict.fromkeys(
             ("other_batching", "cached", "precision", "identity"), "no responses were drawn for it"
         )
         return noise
-    for which in SIDES:
-        with pair.using(which) as model:
-            _measure_one(
-                noise, which, model, [item.cut(n_tokens) for item in items], n_cached_tokens
-            )
-    return noise
-
-
-def _measure_one(
-    noise: Noise, which: Which, model: Any, items: Sequence[Item], n_cached_tokens: int
-) -> None:
+    items = [item.cut(n_tokens) for item in drawn]
     head = Head.of(model)
-    together = _states(model, items)
-    alone = [_states(model, [item])[0] for item in items]
-    again = [_states(model, [item])[0] for item in items[:_IDENTITY_RESPONSES]]
+    together = read(model, items, which)
+    alone = [read(model, [item], which)[0] for item in items]
+    again = [read(model, [item], which)[0] for item in items[:_IDENTITY_RESPONSES]]
 
     def compare(
         kind: str, reference: tuple[Head, list[Tensor]], other: tuple[Head, list[Tensor]]
@@ -87,22 +83,19 @@ def _measure_one(
     compare("identity", (head, alone), (head, again))
     try:
         short = [item.cut(n_cached_tokens) for item in items]
-        starts = [item.start for item in short]
-        cached = hidden_states_cached(model, [item.sequence for item in short], starts)
+        starts = [item.start(which) for item in short]
+        cached = hidden_states_cached(model, [item.sequence(which) for item in short], starts)
         compare("cached", (head, together), (head, cached))
     except ModelError as error:
         noise.absent["cached"] = str(error)
     if sum(parameter.numel() for parameter in model.parameters()) >= PRECISION_BELOW:
         noise.absent["precision"] = "a second copy of a model this large may not fit into memory"
-        return
+        return noise
     in_float32 = next(model.parameters()).dtype == torch.float32
     with in_dtype(model, torch.bfloat16 if in_float32 else torch.float32):
-        ours, other = (head, together), (Head.of(model), _states(model, items))
+        ours, other = (head, together), (Head.of(model), read(model, items, which))
         compare("precision", *((ours, other) if in_float32 else (other, ours)))
-
-
-def _states(model: Any, items: Sequence[Item]) -> list[Tensor]:
-    return hidden_states(model, [item.sequence for item in items], [item.start for item in items])
+    return noise
 
 
 def _rows(

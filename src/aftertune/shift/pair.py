@@ -1,6 +1,6 @@
 """The two models of a shift: two sets of weights, or one with an adapter turned on and off."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -11,6 +11,7 @@ from torch import Tensor
 from aftertune.models.load import Loaded
 from aftertune.models.score import Head, hidden_states
 from aftertune.shift.common import CommonIds
+from aftertune.shift.compat import compat_metrics
 from aftertune.shift.metrics import position_metrics
 
 Which = Literal["base", "tuned"]
@@ -50,60 +51,86 @@ class Pair:
 
 @dataclass(frozen=True)
 class Item:
-    """One response to score: token ids of its prompt and its own."""
+    """One response to score: token ids of its prompt and its own.
+
+    base_prompt: the prompt as the base reads it, where that is under another template.
+    """
 
     response_id: str
     prompt: list[int]
     response: list[int]
     text: str = ""
     stopped: bool = False  # the last token is the stop token
+    base_prompt: list[int] | None = None
 
-    @property
-    def start(self) -> int:
-        return len(self.prompt)
+    def prompt_of(self, which: Which) -> list[int]:
+        """What a model reads before the response."""
+        return self.prompt if which == "tuned" or self.base_prompt is None else self.base_prompt
 
-    @property
-    def sequence(self) -> list[int]:
-        """What the models read. The last token is predicted and never read, so another id stands
+    def start(self, which: Which) -> int:
+        """Where the response begins in `sequence(which)`."""
+        return len(self.prompt_of(which))
+
+    def sequence(self, which: Which) -> list[int]:
+        """What a model reads. The last token is predicted and never read, so another id stands
         in its place: it may be one that the base has no embedding for."""
-        return [*self.prompt, *self.response[:-1], 0]
+        return [*self.prompt_of(which), *self.response[:-1], 0]
+
+    @property
+    def length(self) -> int:
+        """Tokens of the longer of both sequences."""
+        return max(len(self.prompt_of(which)) for which in SIDES) + len(self.response)
 
     def cut(self, n_tokens: int) -> "Item":
         """The same response ending after its first `n_tokens`."""
-        return Item(self.response_id, self.prompt, self.response[:n_tokens])
+        short = self.response[:n_tokens]
+        return Item(self.response_id, self.prompt, short, base_prompt=self.base_prompt)
+
+
+def read(model: Any, items: Sequence[Item], which: Which) -> list[Tensor]:
+    """Per response the states [tokens, H] that predict its tokens, from one padded batch."""
+    starts = [item.start(which) for item in items]
+    return hidden_states(model, [item.sequence(which) for item in items], starts)
 
 
 def score(
     pair: Pair,
-    heads: dict[Which, Head],
+    heads: Mapping[Which, Head],
     items: Sequence[Item],
     common: CommonIds,
     top_k: int,
 ) -> list[dict[str, Tensor]]:
-    """`position_metrics` of every response in one padded batch of both models, on the CPU.
-
-    The heads run over a few positions at a time, so memory does not grow with response length
-    times vocabulary.
-    """
+    """`measured` of every response in one padded batch of both models."""
     states = {}
     for which in SIDES:
         with pair.using(which) as model:
-            batch = hidden_states(
-                model, [item.sequence for item in items], [i.start for i in items]
-            )
-            states[which] = torch.cat(batch)
+            states[which] = torch.cat(read(model, items, which))
+    return measured(states, heads, items, common, top_k)
+
+
+def measured(
+    states: Mapping[Which, Tensor],
+    heads: Mapping[Which, Head],
+    items: Sequence[Item],
+    common: CommonIds,
+    top_k: int,
+    lin2024: bool = False,
+) -> list[dict[str, Tensor]]:
+    """`position_metrics` of every response, on the CPU; with `lin2024`, `compat_metrics` too.
+
+    states: of each model [N, H], the N tokens of all responses one behind the other. The heads
+    run over a few positions at a time, so memory does not grow with response length times
+    vocabulary.
+    """
     ids = torch.tensor([token for item in items for token in item.response])
     chunk = head_chunk(heads["tuned"])
-    pieces = [
-        position_metrics(
-            heads["base"].logits(states["base"][at : at + chunk]),
-            heads["tuned"].logits(states["tuned"][at : at + chunk]),
-            ids[at : at + chunk],
-            common,
-            top_k,
-        )
-        for at in range(0, len(ids), chunk)
-    ]
+    pieces = []
+    for at in range(0, len(ids), chunk):
+        base, tuned = (heads[which].logits(states[which][at : at + chunk]) for which in SIDES)
+        found = position_metrics(base, tuned, ids[at : at + chunk], common, top_k)
+        if lin2024:
+            found |= compat_metrics(base, tuned, common=common)
+        pieces.append(found)
     joined = {name: torch.cat([piece[name].cpu() for piece in pieces]) for name in pieces[0]}
     lengths = [len(item.response) for item in items]
     parts = {name: torch.split(values, lengths) for name, values in joined.items()}

@@ -1,4 +1,4 @@
-"""Before the scoring: both models loaded, the noise floor measured, and the dtype settled by it."""
+"""Before the scoring: both models looked at, the noise floor measured, the dtype settled by it."""
 
 import gc
 import json
@@ -12,16 +12,17 @@ from aftertune.artefact import Artefact, Draft, write_durably
 from aftertune.config import Dtype
 from aftertune.errors import InputError
 from aftertune.models import vocabulary
-from aftertune.models.load import load
-from aftertune.models.score import Head
 from aftertune.models.vocabulary import Vocabulary
 from aftertune.progress import Progress
 from aftertune.shift import noise
+from aftertune.shift.alone import Alone
+from aftertune.shift.base_prompts import BaseTemplate
+from aftertune.shift.bodies import PROBE, Bodies, Together, may_rescore
 from aftertune.shift.common import CommonIds
 from aftertune.shift.config import ShiftConfig
-from aftertune.shift.inputs import Models, readable
+from aftertune.shift.inputs import Limits, Models, readable
 from aftertune.shift.noise import Noise
-from aftertune.shift.pair import Item, Pair, Which, score
+from aftertune.shift.pair import SIDES, Item, measured
 from aftertune.shift.summary import summarise_floor
 
 # A mean KL below so many times the noise floor of its 16-bit dtype is scored again in float32.
@@ -32,13 +33,21 @@ _MEASURED = "measured.json"
 
 @dataclass(frozen=True)
 class Ready:
-    """Both models loaded and proven, and which of their ids mean the same."""
+    """Both models, and which of their ids mean the same."""
 
-    pair: Pair
-    heads: dict[Which, Head]
+    bodies: Bodies
     vocab: Vocabulary
     common: CommonIds
-    dtype: Dtype
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The responses to score; how many of the others, by reason; what rendering the base's prompts
+    had to say, and for how many responses."""
+
+    items: list[Item]
+    skipped: dict[str, int]
+    notes: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -51,62 +60,74 @@ class Measured:
 
 
 def prepare(
-    draft: Draft, config: ShiftConfig, models: Models, responses: Artefact, progress: Progress
-) -> tuple[Ready, list[Item], dict[str, int], Measured]:
+    draft: Draft, config: ShiftConfig, models: Models, responses: Artefact,
+    template: BaseTemplate | None, progress: Progress,
+) -> tuple[Ready, Chosen, Measured]:  # fmt: skip
     """Models in the dtype to score in, what to score, and the noise floor as part 0 of its table.
 
     An unfinished run goes on with what was decided when it began.
     """
     before = _read_measured(draft)
-    ready = _ready(config, models, before.dtype if before else config.dtype, progress)
-    items, skipped = _items(responses, ready)
+    dtype = before.dtype if before else config.dtype
+    ready = _ready(draft, config, models, dtype, progress)
+    chosen = _choose(responses, ready, template)
     if before:
-        return ready, items, skipped, before
-    places = noise.sample(len(items), config.noise_responses, config.seed)
-    drawn = [items[place] for place in places]
+        return ready, chosen, before
+    places = noise.sample(len(chosen.items), config.noise_responses, config.seed)
+    drawn = [chosen.items[place] for place in places]
     found = _noise(config, ready, drawn, progress)
     rescored = _too_near(config, ready, drawn, found)
     if rescored:
         progress.say(
             f"{config.name}: mean KL {rescored['mean_kl_nats']:.4f} nats is not well above the "
-            f"noise floor of {ready.dtype}, {rescored['floor_nats']:.4f}; scoring in float32."
+            f"noise floor of {dtype}, {rescored['floor_nats']:.4f}; scoring in float32."
         )
         del ready  # its weights have to go before others come
         gc.collect()
-        ready = _ready(config, models, "float32", progress)
+        ready = _ready(draft, config, models, "float32", progress)
         found = _noise(config, ready, drawn, progress)
-    measured = Measured(ready.dtype, found.absent, rescored)
+    settled = Measured(ready.bodies.dtype, found.absent, rescored)
     draft.write(0, {"noise_floor": found.table()})
-    text = json.dumps(asdict(measured), allow_nan=False)
+    text = json.dumps(asdict(settled), allow_nan=False)
     write_durably(draft.scratch / _MEASURED, lambda path: path.write_text(text, encoding="utf-8"))
-    return ready, items, skipped, measured
+    return ready, chosen, settled
 
 
-def _ready(config: ShiftConfig, models: Models, dtype: Dtype, progress: Progress) -> Ready:
-    options: dict[str, Any] = {
-        "dtype": dtype,
-        "device": config.device,
-        "trust_remote_code": config.trust_remote_code,
-        "progress": progress,
-    }
-    base = None if models.share_weights else load(models.base, **options)
-    tuned = base if models.are_the_same else None
-    pair = Pair(base, tuned or load(models.tuned, **options))
-    vocab = vocabulary.between(base.side() if base else pair.tuned.base_side(), pair.tuned.side())
+def _ready(
+    draft: Draft, config: ShiftConfig, models: Models, dtype: Dtype, progress: Progress
+) -> Ready:
+    bodies = _bodies(draft, config, models, dtype, progress)
+    vocab = vocabulary.between(bodies.side("base"), bodies.side("tuned"))
     if warning := vocab.warning():
         progress.warn(warning)
     common = CommonIds.of(
-        torch.from_numpy(vocab.common), vocab.base_size, vocab.tuned_size, pair.tuned.device
+        torch.from_numpy(vocab.common), vocab.base_size, vocab.tuned_size, bodies.device
     )
-    return Ready(pair, pair.heads(), vocab, common, dtype)
+    return Ready(bodies, vocab, common)
 
 
-def _items(responses: Artefact, ready: Ready) -> tuple[list[Item], dict[str, int]]:
+def _bodies(
+    draft: Draft, config: ShiftConfig, models: Models, dtype: Dtype, progress: Progress
+) -> Bodies:
+    if config.one_at_a_time and not (models.share_weights or models.are_the_same):
+        folder = draft.scratch / f"one-at-a-time-{dtype}"
+        return Alone(config, models, dtype, folder, progress)
+    if config.one_at_a_time:
+        progress.say(
+            f"{config.name}: one set of weights serves both models, so they are scored together."
+        )
+    return Together(config, models, dtype, progress)
+
+
+def _choose(responses: Artefact, ready: Ready, template: BaseTemplate | None) -> Chosen:
     """What both models can read; raises InputError when that is nothing."""
-    loaded = [one for one in (ready.pair.base, ready.pair.tuned) if one]
-    limits = [n for n in (one.facts["context_length"] for one in loaded) if n is not None]
-    sizes = ready.vocab.base_size, ready.vocab.tuned_size
-    items, skipped = readable(responses.table("responses"), sizes, min(limits, default=None))
+    sizes = {"base": ready.vocab.base_size, "tuned": ready.vocab.tuned_size}
+    limits = {
+        which: Limits(sizes[which], ready.bodies.facts(which)["context_length"]) for which in SIDES
+    }
+    table = responses.table("responses")
+    prompts = template.prompts(table) if template else None
+    items, skipped = readable(table, limits, prompts.ids if prompts else None)
     if not items:
         reasons = (
             ", ".join(f"{n} with {reason}" for reason, n in skipped.items()) or "there are none"
@@ -115,7 +136,7 @@ def _items(responses: Artefact, ready: Ready) -> tuple[list[Item], dict[str, int
             f"no response in {responses.folder} can be scored ({reasons}); give responses with "
             "their token ids."
         )
-    return items, skipped
+    return Chosen(items, skipped, prompts.notes if prompts else {})
 
 
 def _read_measured(draft: Draft) -> Measured | None:
@@ -127,7 +148,9 @@ def _read_measured(draft: Draft) -> Measured | None:
 
 def _noise(config: ShiftConfig, ready: Ready, drawn: Sequence[Item], progress: Progress) -> Noise:
     with progress.task(f"{config.name}: noise floor", 1) as task:
-        found = noise.measure(ready.pair, drawn, config.noise_tokens, config.noise_cached_tokens)
+        # where there is one model in memory, it is the tuned one, which was looked at last
+        tuned = ready.bodies.probe("tuned", drawn)
+        found = ready.bodies.probe("base", drawn) + tuned
         task.advance()
     if any(row["kind"] == "identity" and row["kl_nats"] != 0 for row in found.rows):
         progress.warn(
@@ -143,18 +166,20 @@ def _too_near(
 
     The mean KL over the drawn responses is held against RESCORE_BELOW times the floor.
     """
-    floor = summarise_floor(found.table(), ready.dtype, {})["floor_nats"]
-    if ready.dtype == "float32" or not config.rescore or floor is None:
+    bodies = ready.bodies
+    floor = summarise_floor(found.table(), bodies.dtype, {})["floor_nats"]
+    if not may_rescore(config, bodies.dtype) or floor is None:
         return None
-    scored = [
-        score(ready.pair, ready.heads, [item], ready.common, 1)[0]["kl_tuned_base_nats"]
-        for item in drawn
-    ]
+    heads = bodies.heads()
+    scored = []
+    for number, item in enumerate(drawn):
+        states = bodies.states(PROBE, number, [item])
+        scored.append(measured(states, heads, [item], ready.common, 1)[0]["kl_tuned_base_nats"])
     mean = float(torch.cat(scored).mean())
     if not mean < RESCORE_BELOW * floor:
         return None
     return {
-        "from_dtype": ready.dtype,
+        "from_dtype": bodies.dtype,
         "mean_kl_nats": mean,
         "floor_nats": floor,
         "rule": f"mean KL below {RESCORE_BELOW:g} times the floor",

@@ -13,9 +13,9 @@ _PAIRS = 8192  # (position, block) pairs looked into at once: 2 MB of logits
 _ROWS = 8  # whole rows looked into at once
 
 
-def block_maxima(logits: Tensor, out: Tensor | None = None) -> Tensor:
+def block_maxima(logits: Tensor) -> Tensor:
     """[N, V] -> [N, V // 64]: the largest logit of every full block; a rest is not covered."""
-    return torch.amax(_blocks(logits), -1, out=out)
+    return _blocks(logits).amax(-1)
 
 
 def peak(logits: Tensor, maxima: Tensor) -> Tensor:

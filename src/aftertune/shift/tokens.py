@@ -1,4 +1,6 @@
-"""The `tokens` table: the numbers of `metrics` beside what and where each token is."""
+"""The `tokens` table: the numbers of `metrics` beside what and where each token is; and the table
+`lin2024_top30`, which holds those of `compat` for the same rows.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +14,7 @@ from torch import Tensor
 from aftertune import schema
 from aftertune.errors import InputError
 from aftertune.shift.categories import CATEGORIES
+from aftertune.shift.compat import prefix
 from aftertune.shift.metrics import ABSENT
 from aftertune.text.sentences import sentence_bounds, sentence_of_tokens
 from aftertune.text.spans import pieces, spans
@@ -65,21 +68,34 @@ def table(one: Placed, metrics: Mapping[str, Tensor]) -> pa.Table:
         "base_top": _tops(metrics["base_top_ids"], metrics["base_top_probs"]),
         "tuned_top": _tops(metrics["tuned_top_ids"], metrics["tuned_top_probs"]),
     }
-    ties = metrics["base_rank_of_tuned_argmax"].numpy() == ABSENT  # 0 ties are not an absent count
+    # no ties are 0 as well, so where they are absent only the rank says
+    without = metrics["base_rank_of_tuned_argmax"].numpy() == ABSENT
+    ties = pa.array(metrics["rank_ties"].numpy(), mask=without)
+    return _table("tokens", {**columns, "rank_ties": ties}, metrics)
+
+
+def lin2024_table(one: Placed, metrics: Mapping[str, Tensor]) -> pa.Table:
+    """The same rows of `lin2024_top30`; `metrics` as from `compat_metrics`, one value per token."""
+    n = len(one.ids)
+    category = prefix() + "category"
+    columns = {
+        "response_id": [one.response_id] * n,
+        "position": list(range(n)),
+        category: [(None, *CATEGORIES)[code] for code in metrics[category].tolist()],
+    }
+    return _table("lin2024_top30", columns, metrics)
+
+
+def _table(name: str, columns: Mapping[str, Any], metrics: Mapping[str, Tensor]) -> pa.Table:
+    """A table of `columns` and, for the others, of `metrics`."""
     arrays = []
-    for field in schema.TOKENS:
+    for field in schema.TABLES[name]:
         if field.name in columns:
-            arrays.append(pa.array(columns[field.name], field.type))
+            arrays.append(pa.array(columns[field.name]).cast(field.type))
             continue
         values = metrics[field.name].numpy()
-        missing = ties if field.name == "rank_ties" else _missing(values, field)
-        arrays.append(pa.array(values, mask=missing).cast(field.type))
-    return pa.Table.from_arrays(arrays, schema=schema.TOKENS)
-
-
-def empty() -> pa.Table:
-    """The table of no tokens."""
-    return schema.TOKENS.empty_table()
+        arrays.append(pa.array(values, mask=_missing(values, field)).cast(field.type))
+    return pa.Table.from_arrays(arrays, schema=schema.TABLES[name])
 
 
 def _missing(values: Array, field: pa.Field) -> npt.NDArray[np.bool_] | None:
