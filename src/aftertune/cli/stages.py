@@ -176,6 +176,9 @@ def respond(
     limit: o.Limit = None,
     seed: o.Seed = None,
     device: o.Device = None,
+    device_map: Annotated[
+        str | None, typer.Option(help="auto: spread a model too large for one device.")
+    ] = None,
     dtype: o.Dtype = None,
     format: o.Format = None,
     strict: o.Strict = False,
@@ -259,6 +262,9 @@ def shift(
     ] = False,
     seed: o.Seed = None,
     device: o.Device = None,
+    device_map: Annotated[
+        str | None, typer.Option(help="auto: spread a model too large for one device.")
+    ] = None,
     dtype: o.Dtype = None,
     trust_remote_code: o.TrustRemoteCode = False,
     config: o.ConfigFile = None,
@@ -280,8 +286,9 @@ def shift(
         raise ConfigError("shift takes one --responses; run it once for each.")
     source = o.for_models(responses, list(models))[name]
     options = {
-        "base": base, "tuned": model, "name": name, "top_k": top_k, "seed": seed, "device": device,
-        "dtype": dtype, "trust_remote_code": trust_remote_code or None,
+        "base": base, "tuned": model, "name": name, "top_k": top_k, "seed": seed,
+        "device": device, "device_map": device_map, "dtype": dtype,
+        "trust_remote_code": trust_remote_code or None,
         "base_template": base_template, "lin2024": lin2024 or None,
         "one_at_a_time": one_at_a_time or None,
     }  # fmt: skip

@@ -42,6 +42,7 @@ class Subject:
         No noise floor is measured again, and nothing is scored again in another dtype.
         """
         return {
+            "tuned_base": self.base,
             "dtype": self.dtype,
             "device": self.device,
             "seed": self.seed,

@@ -104,6 +104,7 @@ def loading(config: ShiftConfig, dtype: Dtype, progress: Progress) -> dict[str, 
     return {
         "dtype": dtype,
         "device": config.device,
+        "device_map": config.device_map,
         "trust_remote_code": config.trust_remote_code,
         "progress": progress,
     }

@@ -20,9 +20,11 @@ class ShiftConfig(StageConfig):
             "base",
             "tuned",
             "name",
+            "tuned_base",
             "base_template",
             "one_at_a_time",
             "device",
+            "device_map",
             "trust_remote_code",
         }
     )
@@ -32,6 +34,10 @@ class ShiftConfig(StageConfig):
     name: str | None = None  # of the tuned model in reports; else the last part of `tuned`
     dtype: Dtype = "auto"
     device: str = "auto"
+    # spreads models too large for one device, as transformers' own device map does
+    device_map: str | dict[str, int | str] | None = None
+    # What adapters stand on that do not reach their own base, where that is not `base`.
+    tuned_base: str | None = None
     # The base reads the prompts under this template; None: as the tuned model read them.
     base_template: str | None = None
     lin2024: bool = False  # the truncated values of Lin et al. too, in a table of their own

@@ -43,15 +43,17 @@ class Models:
 
 def find_models(config: ShiftConfig, progress: Progress) -> Models:
     """Resolve both models. An adapter stands on the base that it names, or, where that cannot be
-    had or is `config.base` by another name, on `config.base`. Raises ModelError.
+    had or is `config.base` by another name, on `config.base`. With `config.tuned_base`, both may
+    be adapters, and those whose base cannot be had stand on that. Raises ModelError.
     """
-    base = local(resolve(config.base))
+    under = config.tuned_base
+    base = find(config.base, under) if under else local(resolve(config.base))
     base_identity = identity(base)
-    tuned = find(config.tuned, base)
+    tuned = find(config.tuned, under or base)
     tuned_identity = identity(tuned)
     found = Models(base, tuned, base_identity, tuned_identity)
-    if tuned.kind != "adapter" or found.share_weights:
-        return found
+    if tuned.kind != "adapter" or found.share_weights or under:
+        return found  # with `under`, what lies between two bases is what is asked
     if _is_copy_of(tuned.base, base):
         tuned = local(resolve(config.tuned, base))
         return Models(base, tuned, base_identity, identity(tuned))

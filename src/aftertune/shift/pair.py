@@ -127,6 +127,7 @@ def measured(
     pieces = []
     for at in range(0, len(ids), chunk):
         base, tuned = (heads[which].logits(states[which][at : at + chunk]) for which in SIDES)
+        base = base.to(tuned.device)  # a device map may have put the heads on two devices
         found = position_metrics(base, tuned, ids[at : at + chunk], common, top_k)
         if lin2024:
             found |= compat_metrics(base, tuned, common=common)

@@ -46,7 +46,7 @@ from aftertune.shift.prepare import Chosen, Measured, Ready, prepare
 from aftertune.shift.summary import summarise, summarise_floor
 from aftertune.text.spans import pieces
 
-VERSION = 2  # intervals draw prompts; where the shift is
+VERSION = 3  # where the shift is: over prompts, with the most frequent words
 
 OTHER_TEXT = "its token ids do not decode to its text"
 NOT_NUMBERS = "a model's logits for it are not numbers"
