@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.setup-done
 OUT ?= out
 
-.PHONY: setup demo test test-slow check docs bench-tune clean
+.PHONY: setup demo test test-slow check docs bench-tune bench-shift bench-callback clean
 
 setup: $(STAMP)
 
@@ -38,6 +38,13 @@ docs: setup
 
 bench-tune: setup
 	$(BIN)/python bench/tune.py --out bench/results/tune.json
+
+# Minutes, on a machine that does nothing else.
+bench-shift: setup
+	$(BIN)/python bench/shift.py --out bench/results/shift.json
+
+bench-callback: setup
+	$(BIN)/python bench/callback.py --out bench/results/callback.json
 
 clean:
 	rm -rf .venv $(OUT)

@@ -4,6 +4,7 @@ python scripts/make_cli_docs.py docs/commands.md
 """
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +24,22 @@ output.
 
 def document(app: typer.Typer) -> str:
     """The Markdown page of all commands, in the order in which they were added."""
-    group: Any = typer.main.get_command(app)
     sections = [HEAD]
-    for name, command in group.commands.items():
+    for name, command in _commands(typer.main.get_command(app)):
         sections.append(f"\n## aftertune {name}\n\n{(command.help or '').strip()}\n")
         head = ["", "| option | meaning | default |", "|---|---|---|"]
         lines = head + [_line(parameter) for parameter in command.params]
         sections.append("\n".join(lines) + "\n")
     return "".join(sections)
+
+
+def _commands(group: Any, before: str = "") -> Iterator[tuple[str, Any]]:
+    """Every command with its whole name; a group stands for its own commands."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from _commands(command, f"{before}{name} ")
+        else:
+            yield f"{before}{name}", command
 
 
 def _line(parameter: Any) -> str:

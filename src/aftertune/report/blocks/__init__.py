@@ -6,6 +6,7 @@ from typing import Any
 from aftertune.report.blocks import (
     floors,
     handoff,
+    lab_score,
     parts,
     sweep,
     template,
@@ -24,6 +25,7 @@ BUILDERS: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
     "floors": floors.block,
     "words": words.block,
     "sweep": sweep.block,
+    "lab-score": lab_score.block,
 }
 # a second question that a control answers, where it was asked
 FURTHER: dict[str, Callable[[Mapping[str, Any]], dict[str, Any] | None]] = {

@@ -1,0 +1,1 @@
+"""Made worlds in which the truth is known: what is right, and where it was learnt."""
