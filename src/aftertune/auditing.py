@@ -16,7 +16,7 @@ from pydantic import Field, field_validator
 
 from aftertune.artefact import Artefact, open_artefact
 from aftertune.config import Dtype, StageConfig, build
-from aftertune.errors import ConfigError
+from aftertune.errors import ConfigError, ModelError
 from aftertune.experiments.controls_config import ControlsConfig, chosen
 from aftertune.progress import Progress, Silent
 
@@ -238,7 +238,7 @@ def report_on(
     models, controls = [], []
     for folder in shifts:
         shift = open_artefact(folder)
-        if shift.stage.startswith("control-") or shift.stage == "sweep":
+        if shift.stage.startswith("control-") or shift.stage in ("sweep", "lab-score"):
             controls.append(shift)
             continue
         if shift.stage != "shift":
@@ -293,6 +293,32 @@ def _check(config: AuditConfig) -> None:
         )
     if not config.prompts and set(config.tuned) - set(config.responses):
         raise ConfigError("no prompts are given; add --prompts FILE (or --responses NAME=FILE).")
+    _check_for_controls(config)
+
+
+def _check_for_controls(config: AuditConfig) -> None:
+    """What only the controls need is looked at before anything is computed."""
+    from aftertune.models.reference import resolve
+
+    if config.unrounded_base is not None:
+        try:
+            resolve(config.unrounded_base)
+        except ModelError as error:
+            raise ConfigError(f"--unrounded-base: {error}") from error
+    if config.references is None:
+        return
+    place = Path(config.references)
+    if not place.exists():
+        raise ConfigError(
+            f"--references: there is no {place}; give a file of answers or a respond-… artefact."
+        )
+    if (place / "manifest.json").exists():
+        stage = open_artefact(place, verify=False).stage
+        if stage != "respond":
+            raise ConfigError(
+                f"--references: {place} is a {stage} artefact; give a file of answers or a "
+                "respond-… artefact."
+            )
 
 
 def _responses(

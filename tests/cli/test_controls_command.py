@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from aftertune.auditing import read_rows
 from aftertune.cli import main as command_line
+from aftertune.progress import Silent
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -83,6 +85,39 @@ def test_audit_takes_controls_too_and_json_holds_them(
     assert "Does the template make the shift of it?" in page
 
 
+def test_the_file_may_say_which_and_absences_are_printed(
+    run: Run, asked: list[object], tmp_path: Path
+) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("which: template\n")
+    status, out, err = run("controls", *asked, "--config", file, "--json")
+    assert status == 0, err
+    assert set(json.loads(out)["controls"]) == {"template"}
+    with_raw = [*asked[:-1], "raw"]
+    status, out, err = run("controls", *with_raw, "--config", file)
+    assert status == 0, err
+    assert "Absent: raw: it is the template that the tuned model was asked with." in out
+
+
+@pytest.mark.parametrize("command", ["audit", "controls"])
+def test_what_only_controls_need_is_checked_before_anything_runs(
+    run: Run, asked: list[object], tmp_path: Path, command: str
+) -> None:
+    file = tmp_path / "rows.jsonl"
+    file.write_text(json.dumps({"instruction": "One", "output": "Two."}))
+    rows = read_rows(str(file), tmp_path / "made", Silent()).folder
+    for option, value, words in (
+        ("--references", tmp_path / "none.jsonl", "there is no"),
+        ("--references", rows, "is a rows artefact"),
+        ("--unrounded-base", tmp_path / "no" / "such" / "base", "no such folder"),
+    ):
+        status, _, err = run(command, *asked, option, value)
+        assert status == 2, err
+        assert words in err
+        assert "Traceback" not in err
+        assert not (tmp_path / "out").exists()
+
+
 def test_wrong_names_end_in_one_sentence(run: Run, asked: list[object], tmp_path: Path) -> None:
     file = tmp_path / "c.yaml"
     file.write_text("controls: [template, paint]\n")
@@ -97,6 +132,15 @@ def test_wrong_names_end_in_one_sentence(run: Run, asked: list[object], tmp_path
         assert len(errors) == 1
         assert "no control 'paint'" in errors[0]
         assert "hand-off" in errors[0]
+    for file_says in ("which: [paint]", "which: []"):
+        file.write_text(file_says)
+        status, _, err = run("controls", *asked, "--config", file)
+        assert status == 2, err
+        assert "error: --which: " in err
+    for command in (("controls", *asked, "--which", ""), ("audit", *asked, "--controls", "")):
+        status, _, err = run(*command)
+        assert status == 2, err
+        assert "no control is named" in err
     status, _, err = run("controls", *asked, "--which", "words", "--control", tmp_path / "none")
     assert status == 2
     assert "none" in err

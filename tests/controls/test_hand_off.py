@@ -12,6 +12,7 @@ from aftertune.controls.handoff import (
     FROM,
     GIVEN,
     NO_DIFFERENCE,
+    NOTHING_TO_GO,
     WINDOW,
     Pair,
     common_length,
@@ -23,7 +24,7 @@ from aftertune.controls.handoff import (
 )
 from aftertune.report.blocks.handoff import block
 from aftertune.report.blocks.shape import checked
-from aftertune.stats.intervals import Interval
+from aftertune.stats.intervals import Interval, bootstrap_mean
 
 TOKENS = st.lists(st.integers(0, 4), max_size=12)
 START = list(range(900, 900 + FROM))
@@ -34,10 +35,11 @@ def pair(prompt, tuned, base, cut=False):
     return Pair(prompt, START + tuned, {k: START + base[k] for k in GIVEN}, cut)
 
 
-def said(found, method="lora"):
+def said(found, method="lora", likelihood=()):
     about = {"name": "it", "absent": {}, "found": json.loads(json.dumps({
-        **found, "likelihood": [], "from": FROM, "window": WINDOW, "left_out": {"short": 2},
-        "sampled": False, "method": method, "dtype": "float32"}))}  # fmt: skip
+        **found, "likelihood": list(likelihood), "from": FROM, "window": WINDOW,
+        "left_out": {"short": 2}, "sampled": False,
+        "method": method, "dtype": "float32"}))}  # fmt: skip
     return checked(block(about))
 
 
@@ -109,7 +111,8 @@ def test_shares_by_hand():
     assert found["steps"][0]["longer"]["estimate"] == 0
     assert (found["conclusion"], found["after"]) == ("gone", 10)
     shown = said(found)
-    assert "gone after 10 given tokens: 75.0%" in shown["sentences"][1]
+    assert "gone after 20 given tokens: 100%" in shown["sentences"][1]
+    assert "from 10 given tokens on the interval stays above one half" in shown["sentences"][1]
     assert "holds for this model by this measure" in shown["sentences"][2]
 
 
@@ -148,8 +151,9 @@ def test_what_is_said_follows_the_intervals(shares):
     }
     found, after = conclusion(gone)
     if found == "gone":
-        assert gone[after].low > 0.5
-        assert all(gone[k].low <= 0.5 for k in gone if k < after)
+        assert all(gone[k].low > 0.5 for k in gone if k >= after)
+        before = [k for k in gone if k < after]
+        assert not before or gone[before[-1]].low <= 0.5
     elif found == "still there":
         assert gone[20].high < 0.5
     else:
@@ -171,6 +175,34 @@ def test_likelihood_by_hand():
     assert later["less"]["estimate"] == pytest.approx((1 + 1 + 0) / 3)
     assert first["gone"] is None
     assert later["gone"]["estimate"] == pytest.approx(1 - 1 / 1.75)
+
+
+def test_a_share_of_one_half_is_seldom_called_gone():
+    """Simulated: one half is gone at every k, so "gone" is an error, of at most 5% and chance."""
+    rng = np.random.default_rng(0)
+    called = 0
+    for _ in range(200):
+        left = {k: np.clip(rng.normal(0.4, 0.2, 30), 0, 1) for k in GIVEN[1:]}
+        gone = {k: bootstrap_mean(0.8 - left[k], np.full(30, 0.8), draws=500) for k in left}
+        called += conclusion(gone)[0] == "gone"
+    assert called <= 16  # P(more | 5%) is 2%
+
+
+def test_without_a_difference_to_begin_with_no_share_of_the_likelihood_is_given():
+    own = {f"p{i}": np.array([-1.0]) for i in range(12)}
+    sign = {name: (-1) ** i for i, name in enumerate(own)}
+    at_first = {name: np.array([-1.01 + sign[name]]) for name in own}
+    steps = likelihood(own, {0: at_first, 20: own})
+    assert steps[0]["less"]["low"] < 0 < steps[0]["less"]["high"]
+    assert (steps[1]["gone"]["estimate"], steps[1]["gone"]["reason"]) == (None, NOTHING_TO_GO)
+    shown = said(compare(planted(dict.fromkeys(GIVEN, 8))), likelihood=steps)
+    assert "is undecided" in shown["sentences"][-1]
+    assert "of that is gone" not in shown["sentences"][-1]
+    clear = {name: np.array([-3.0 + 0.1 * sign[name]]) for name in own}
+    steps = likelihood(own, {0: clear, 20: own})
+    assert steps[1]["gone"]["estimate"] == 1
+    shown = said(compare(planted(dict.fromkeys(GIVEN, 8))), likelihood=steps)
+    assert "every answer weighing alike): 100%" in shown["sentences"][-1]
 
 
 def test_likelihood_of_nothing_is_absent():

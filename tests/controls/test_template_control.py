@@ -59,7 +59,7 @@ def test_the_same_values_under_another_template_take_nothing_away():
 @pytest.mark.parametrize(
     ("level", "wanted", "words"),
     [
-        (0.02, "nearly all", "The template alone makes this shift"),
+        (0.02, "nearly all", "Nearly all of it is the template's"),
         (0.3, "most", "Most of it is the template's"),
         (0.8, "part", "A part of it"),
         (1.5, "none", "does not make this shift"),
@@ -84,6 +84,47 @@ def test_no_shift_under_one_template_and_much_under_another_is_the_template_alon
     assert "makes this shift" not in shown["sentences"][-1]
 
 
+def of(low, middle, high):
+    return Interval(middle, low, high, 10)
+
+
+@pytest.mark.parametrize(
+    ("same", "others", "wanted"),
+    [
+        (of(0, 0, 0), [of(0, 0.01, 0.02)], "no shift"),
+        (of(0, 0, 0), [of(0, 0.01, 0.09)], "undecided"),  # too wide to say that there is none
+        (of(0, 0, 0), [of(0, 0.01, 0.02), of(None, 0.01, None)], "undecided"),
+        (of(0, 0, 0), [], "undecided"),
+        (of(0, 0.01, 0.05), [of(0.5, 0.6, 0.7)], "undecided"),  # there may be a shift to begin with
+        (of(None, 0, None), [of(0.5, 0.6, 0.7)], "undecided"),
+        (of(0, 0, 0), [of(0, 0.01, 0.09), of(0.5, 0.6, 0.7)], "template alone"),
+    ],
+)
+def test_below_the_noise_missing_and_wide_intervals_are_undecided(same, others, wanted):
+    means = {SAME: same} | {str(i): one for i, one in enumerate(others)}
+    assert conclusion(means, {}, None, 0.01) == wanted
+
+
+def test_an_undecided_shift_below_the_noise_is_said_to_be_undecided():
+    nothing = {"r0": np.zeros(6)}
+    found, shown = said({SAME: nothing, "raw": {"r0": np.ones(6)}})
+    assert found["conclusion"] == "undecided"
+    assert "undecided" in shown["sentences"][-1]
+    assert "alone" not in shown["sentences"][-1]
+    assert "An interval over 1 prompt is rough." in shown["cautions"]
+    assert found["kl"]["raw"]["per_token"]["reason"] == "one prompt has no interval"
+
+
+def test_every_other_template_has_to_take_the_base_further():
+    wide = {one: np.full(6, 0.2 if i < 6 else 2.4) for i, one in enumerate(PROMPTS)}
+    found, shown = said({SAME: planted(1.0, 0), "raw": planted(1.2, 1), "few-shot": wide})
+    assert found["nearest"] == "raw"
+    assert found["gone"]["raw"]["high"] < 0
+    assert found["gone"]["few-shot"]["low"] < 0 < found["gone"]["few-shot"]["high"]
+    assert found["conclusion"] == "undecided"
+    assert "under a few-shot prompt" in shown["sentences"][-1]
+
+
 def test_one_prompt_and_no_other_template_are_undecided():
     found, shown = said({SAME: {"r0": np.ones(3)}, "raw": {"r0": np.ones(3) / 2}})
     assert found["conclusion"] == "undecided"
@@ -105,7 +146,7 @@ def test_nothing_in_common_is_absent_with_its_reason():
 def test_what_is_said_follows_the_interval(middle, half, same):
     gone = Interval(middle, middle - half, middle + half, 10)
     means = {SAME: Interval(same, same, same, 10), "raw": Interval(same, same, same, 10)}
-    found = conclusion(means, gone, 0.0)
+    found = conclusion(means, {"raw": gone}, "raw", 0.0)
     if found in ("nearly all", "most", "part"):
         assert gone.low > {"nearly all": 0.9, "most": 0.5, "part": 0}[found]
     if found == "none":

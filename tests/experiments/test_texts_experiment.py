@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 from transformers import AutoTokenizer
 
-from aftertune.artefact import open_artefact
+from aftertune import artefact, schema
+from aftertune.artefact import Plan, open_artefact
 from aftertune.experiments import materials
 from aftertune.experiments.texts import BASE, REFERENCES, run
 from aftertune.progress import Silent
 from aftertune.report.blocks.shape import checked
 from aftertune.report.blocks.texts import block
+from aftertune.respond import config as answers_stage
 from made_pair import QUESTIONS, pair
 from tiny_models import save_model
 
@@ -92,6 +94,60 @@ def test_a_model_that_was_asked_otherwise_does_not_read_a_text(
     assert set(about["found"]["cells"]["two"]) == {"two", f"{BASE} (chat)"}
     assert "asked under the template chat" in about["absent"]["one on two"]
     checked(block(about))
+
+
+def test_references_that_were_asked_otherwise_are_absent_with_both_templates(
+    tiny_llama: Path, tiny_llama_other: Path, third: Path, tmp_path: Path
+) -> None:
+    one = pair(tiny_llama, tiny_llama_other, tmp_path, "one")
+    other = pair(tiny_llama, third, tmp_path, "other", template="chat").responses
+    made = run([one], tmp_path, Silent(), str(other.folder))
+    assert made.about["absent"][REFERENCES] == (
+        "the references were asked under chat, and one under human-assistant; give them as a file"
+    )
+    assert REFERENCES not in made.about["found"]["cells"]["one"]
+    alike = pair(tiny_llama, third, tmp_path, "alike").responses
+    made = run([one], tmp_path, Silent(), str(alike.folder))
+    assert REFERENCES in made.about["found"]["cells"]["one"]
+    assert one.prompts is not None
+    made = run([one], tmp_path, Silent(), str(one.prompts.folder))
+    assert "prompts artefact" in made.about["absent"][REFERENCES]
+
+
+def test_answers_of_nothing_but_a_stop_token_are_not_counted(
+    tiny_llama: Path, tiny_llama_other: Path, third: Path, tmp_path: Path
+) -> None:
+    one = pair(tiny_llama, tiny_llama_other, tmp_path, "one")
+    answers = pair(tiny_llama, third, tmp_path, "other").responses
+    stop = answers.about["stop_ids"][0]
+    records = [
+        {**row, "response_token_ids": [stop], "finish_reason": "stop"} if i > 1 else row
+        for i, row in enumerate(answers.table("responses").to_pylist())
+    ]
+    config = answers_stage.RespondConfig(model="x", name="empty", max_new_tokens=1)
+    plan = Plan("respond", 1, answers.config, config, (answers.as_input("of"),))
+    with artefact.draft(tmp_path, plan) as draft:
+        draft.write(0, {"responses": schema.from_rows("responses", records)})
+        empty = draft.finish({"done": len(records)}, answers.about)
+    made = run([one], tmp_path, Silent(), str(empty.folder))
+    assert "it answers 2 of the 6 prompts" in made.about["absent"][REFERENCES]
+    assert made.about["found"]["n_prompts"] > 2
+
+
+def test_two_templates_in_files_of_one_name_are_two_texts(
+    tiny_llama: Path, tiny_llama_other: Path, third: Path, tmp_path: Path
+) -> None:
+    files = []
+    for place, end in (("a", "A:"), ("b", "B:")):
+        (tmp_path / place).mkdir()
+        files.append(tmp_path / place / "mine.jinja")
+        files[-1].write_text("{{ messages[0]['content'] }} " + end)
+    one = pair(tiny_llama, tiny_llama_other, tmp_path, "one", template=str(files[0]))
+    two = pair(tiny_llama, third, tmp_path, "two", template=str(files[1]))
+    cells = run([one, two], tmp_path, Silent()).about["found"]["cells"]
+    texts = [next(text for text in cells[name] if text != name) for name in ("one", "two")]
+    sha256 = [of.responses.about["template"]["sha256"][:8] for of in (one, two)]
+    assert texts == [f"{BASE} (mine.jinja {start})" for start in sha256]
 
 
 def test_prompts_and_templates_where_only_answers_are_given(

@@ -84,17 +84,19 @@ def test_no_kl_without_the_text_it_was_taken_on() -> None:
 
 def pair(*values: Any, n: int = 32, reason: str | None = None) -> dict[str, Any]:
     difference = estimate(*values, reason=reason)
-    return {"first": "full", "second": "lora", "n": n, "difference": difference}
+    return {"first": "full", "second": "lora", "n": n, "difference": difference,
+            "smallest_detectable": 0.0254 if n else None}  # fmt: skip
 
 
 def test_further_only_where_the_interval_leaves_zero_out() -> None:
     assert compared(pair(0.121, 0.104, 0.139)) == (
         "full moved further than lora: the difference is 0.121 [0.104, 0.139] nats, paired over "
-        "32 prompts."
+        "32 prompts (smallest difference that could have been seen: 0.0254 nats per token)."
     )
     assert compared(pair(0.01, -0.01, 0.03)) == (
         "It is undecided whether full or lora moved further: the difference is "
-        "0.0100 [-0.0100, 0.0300] nats on 32 prompts in common, and its interval contains 0."
+        "0.0100 [-0.0100, 0.0300] nats on 32 prompts in common, and its interval contains 0 "
+        "(smallest difference that could have been seen: 0.0254 nats per token)."
     )
     assert compared(pair(0.01, 0.0, 0.03)).startswith("It is undecided")
 

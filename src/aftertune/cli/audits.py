@@ -14,6 +14,14 @@ Control = Annotated[
     str | None, typer.Option(help="Rows of the same kind that no model saw, as for --data.")
 ]
 
+References = Annotated[
+    str | None,
+    typer.Option(help="Answers to compare with in texts: a file, or a respond-… artefact."),
+]
+UnroundedBase = Annotated[
+    str | None, typer.Option(help="What a base of reduced precision was before its rounding.")
+]
+
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module to the app."""
@@ -41,6 +49,8 @@ def audit(
         str | None, typer.Option(help="Controls with commas between, or all; see that command.")
     ] = None,
     control: Control = None,
+    references: References = None,
+    unrounded_base: UnroundedBase = None,
     trust_remote_code: o.TrustRemoteCode = False,
     config: o.ConfigFile = None,
     as_json: o.AsJson = False,
@@ -67,6 +77,8 @@ def audit(
         "redact": redact or None,
         "controls": controls,
         "control": control,
+        "references": references,
+        "unrounded_base": unrounded_base,
         "trust_remote_code": trust_remote_code or None,
     }
     result = composed.run(build(composed.AuditConfig, given, config), out, Terminal())
@@ -120,7 +132,7 @@ def show_result(result: Any, as_json: bool) -> None:
 
 
 def _show_controls(controls: Any) -> None:
-    """Each control's question and what was found."""
+    """Each control's question, what was found, and why something is absent."""
     if not controls:
         return
     from aftertune.report.blocks import BUILDERS
@@ -131,4 +143,8 @@ def _show_controls(controls: Any) -> None:
             typer.echo(printable(f"\n{shown['question']}"))
             for sentence in shown["sentences"]:
                 typer.echo(printable(f"  {sentence}"))
+            said = " ".join(shown["sentences"])
+            for what, reason in one.about.get("absent", {}).items():
+                if reason.rstrip(".") not in said:
+                    typer.echo(printable(f"  Absent: {what}: {reason.rstrip('.')}."))
     typer.echo("")

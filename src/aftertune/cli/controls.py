@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 
 from aftertune.cli import options as o
-from aftertune.cli.audits import Control, show_result
+from aftertune.cli.audits import Control, References, UnroundedBase, show_result
 from aftertune.cli.console import Terminal
+from aftertune.errors import ConfigError
 
 
 def register(app: typer.Typer) -> None:
@@ -28,13 +29,8 @@ def controls(
             "or all. parts and floors tune again."
         ),
     ] = None,
-    references: Annotated[
-        str | None,
-        typer.Option(help="Answers to compare with in texts: a file, or a respond-… artefact."),
-    ] = None,
-    unrounded_base: Annotated[
-        str | None, typer.Option(help="What a base of reduced precision was before its rounding.")
-    ] = None,
+    references: References = None,
+    unrounded_base: UnroundedBase = None,
     responses: o.Responses = None,
     out: o.Out = Path("out"),
     limit: o.Limit = None,
@@ -61,7 +57,7 @@ def controls(
     for name in ("which", "out", "config", "as_json"):
         given.pop(name)
     models = o.models_from(tuned, config)
-    asked = which or o.from_file(config, "controls", None) or "all"
+    asked = _asked(which, config)
     given |= {
         "tuned": models or None,
         "responses": o.for_models(responses, list(models)) or None,
@@ -69,5 +65,22 @@ def controls(
         "redact": redact or None,
         "trust_remote_code": trust_remote_code or None,
     }
-    result = auditing.run(build(auditing.AuditConfig, given, config), out, Terminal())
+    asked_for = build(auditing.AuditConfig, given, config, beside=("which",))
+    result = auditing.run(asked_for, out, Terminal())
     show_result(result, as_json)
+
+
+def _asked(which: str | None, file: Path | None) -> object:
+    """The controls that are named on the command line, or in the file, or all of them."""
+    from aftertune.config import read_yaml
+    from aftertune.experiments.controls_config import ALL, NAMES, chosen
+
+    said = read_yaml(file) if file else {}
+    found = which if which is not None else said.get("which", said.get("controls", ALL))
+    try:
+        names = chosen(found)
+    except ValueError as error:
+        raise ConfigError(f"--which: {error}.") from error
+    if not names or not isinstance(names, list | tuple):
+        raise ConfigError(f"--which: name controls; these are: {', '.join(NAMES)}, or all.")
+    return names

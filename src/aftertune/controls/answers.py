@@ -5,7 +5,7 @@ base that never saw a template does not know how to end one.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -47,11 +47,11 @@ class PerPrompt:
 
     def per_token(self, seed: int) -> Interval:
         """Mean over all values; prompts are drawn."""
-        return bootstrap_mean(self.sums, self.counts, seed)
+        return over_prompts(bootstrap_mean(self.sums, self.counts, seed))
 
     def per_response(self, seed: int) -> Interval:
         """Mean over answers of their means; prompts are drawn."""
-        return bootstrap_mean(self.means, self.answers, seed)
+        return over_prompts(bootstrap_mean(self.means, self.answers, seed))
 
     def both(self, seed: int) -> dict[str, Any]:
         """Both means as JSON values."""
@@ -59,6 +59,13 @@ class PerPrompt:
             "per_token": self.per_token(seed).as_json(),
             "per_response": self.per_response(seed).as_json(),
         }
+
+
+def over_prompts(interval: Interval) -> Interval:
+    """The same interval, called after what was drawn: prompts, not responses."""
+    reason = interval.reason and interval.reason.replace("one response", "one prompt")
+    method = interval.method.replace("over responses", "over prompts")
+    return replace(interval, method=method, reason=reason)
 
 
 def answers_of(responses: pa.Table, stop_ids: Collection[int]) -> list[Answer]:

@@ -9,12 +9,13 @@ difference is D(k) = 1 - similarity, and gone(k) = 1 - mean D(k) / mean D(0).
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from aftertune.controls.answers import Answer
+from aftertune.controls.answers import Answer, over_prompts
 from aftertune.stats.detectable import detectable_of
 from aftertune.stats.intervals import Interval, absent, bootstrap_mean, paired_difference
 
@@ -25,6 +26,7 @@ FEWEST = 8  # tokens that an answer must have behind FROM
 MOST = 0.5  # of the difference, which the whole interval has to exceed
 
 NO_DIFFERENCE = "the base gives these answers by itself"
+NOTHING_TO_GO = "no difference to begin with"
 
 Conclusion = Literal["gone", "still there", "undecided"]
 Array = npt.NDArray[np.float64]
@@ -92,27 +94,30 @@ def compare(pairs: Sequence[Pair], seed: int = 0) -> dict[str, Any]:
         "steps": [
             {
                 "given": k,
-                "difference": bootstrap_mean(d[k], seed=seed).as_json(),
+                "difference": over_prompts(bootstrap_mean(d[k], seed=seed)).as_json(),
                 "gone": gone[k].as_json() if k else None,
                 "longer": _longer(pairs, k, seed),
             }
             for k in GIVEN
         ],
-        "chance": bootstrap_mean(_by_chance(pairs, seed), seed=seed).as_json(),
+        "chance": over_prompts(bootstrap_mean(_by_chance(pairs, seed), seed=seed)).as_json(),
         "conclusion": says,
         "after": after,
     }
 
 
 def conclusion(gone: Mapping[int, Interval]) -> tuple[Conclusion, int | None]:
-    """Whether most of the difference is gone, and after how many given tokens at the latest.
+    """Whether most of the difference is gone after the most given tokens; and from how many on.
 
-    "still there" needs an interval below one half for the most given tokens too.
+    Judged by one interval, that of the largest k: the first of several that lies above one half
+    would be found too often by chance. The number is the smallest k from which all intervals lie
+    above one half; it only describes, and is None where the verdict is another.
     """
-    for k, share in sorted(gone.items()):
-        if share.low is not None and share.low > MOST:
-            return "gone", k
-    last = gone[max(gone)]
+    steps = sorted(gone, reverse=True)
+    last = gone[steps[0]]
+    if last.low is not None and last.low > MOST:
+        above = takewhile(lambda k: (gone[k].low or 0.0) > MOST, steps)
+        return "gone", min(above)
     return ("still there" if last.high is not None and last.high < MOST else "undecided"), None
 
 
@@ -125,26 +130,39 @@ def likelihood(
     k -> the same of the base's text, which may end before FROM and then has none. Per k: own and
     continuation (nats, mean of the answers' means per token) over the prompts that have both; less:
     how much less likely a token of the continuation is, with smallest_detectable; gone: 1 - less /
-    less without a given token, over the prompts that have all three (absent there).
+    less without a given token, over the prompts that have all three: None without a given token,
+    and absent where the interval of that first difference does not leave 0 out.
     """
     found = []
+    differs = False
+    if 0 in continued:
+        mine, other = _means([own, continued[0]])
+        differs = _leaves_0_out(paired_difference(mine, other, seed=seed))
     for k, theirs in continued.items():
         mine, other = _means([own, theirs])
-        less = paired_difference(mine, other, seed=seed)
+        less = over_prompts(paired_difference(mine, other, seed=seed))
         gone = None
         if k and 0 in continued:
             mine_too, at_first, later = _means([own, continued[0], theirs])
-            gone = bootstrap_mean(later - at_first, mine_too - at_first, seed).as_json()
+            share = absent(NOTHING_TO_GO, len(later))
+            if differs:
+                share = bootstrap_mean(later - at_first, mine_too - at_first, seed)
+            gone = over_prompts(share).as_json()
         found.append(
             {
                 "given": k,
-                "own": bootstrap_mean(mine, seed=seed).as_json(),
-                "continuation": bootstrap_mean(other, seed=seed).as_json(),
+                "own": over_prompts(bootstrap_mean(mine, seed=seed)).as_json(),
+                "continuation": over_prompts(bootstrap_mean(other, seed=seed)).as_json(),
                 "less": {**less.as_json(), "smallest_detectable": detectable_of(less)},
                 "gone": gone,
             }
         )
     return found
+
+
+def _leaves_0_out(interval: Interval) -> bool:
+    low, high = interval.low, interval.high
+    return low is not None and high is not None and not low <= 0 <= high
 
 
 def _means(texts: Sequence[Mapping[str, Array]]) -> list[Array]:
@@ -156,12 +174,12 @@ def _means(texts: Sequence[Mapping[str, Array]]) -> list[Array]:
 def _gone(at_first: Array, left: Array, seed: int) -> Interval:
     if len(at_first) and not at_first.sum():
         return absent(NO_DIFFERENCE, len(at_first))
-    return bootstrap_mean(at_first - left, at_first, seed)
+    return over_prompts(bootstrap_mean(at_first - left, at_first, seed))
 
 
 def _longer(pairs: Sequence[Pair], k: int, seed: int) -> dict[str, Any]:
     tuned, base = ([len(pair.compared(k)[side]) for pair in pairs] for side in (0, 1))
-    found = paired_difference(base, tuned, seed=seed)
+    found = over_prompts(paired_difference(base, tuned, seed=seed))
     return {**found.as_json(), "smallest_detectable": detectable_of(found)}
 
 

@@ -4,10 +4,10 @@
 goes away when the base reads the prompt in another dress was never a matter of the weights alone.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from aftertune.controls.answers import Array, PerPrompt, per_prompt
+from aftertune.controls.answers import Array, PerPrompt, over_prompts, per_prompt
 from aftertune.stats.detectable import detectable_of
 from aftertune.stats.intervals import Interval, absent, bootstrap_mean, paired_difference
 
@@ -37,7 +37,8 @@ def compare(
     Returns n_responses, n_prompts, n_tokens, n_left_out; floor_nats; kl: {template: per_token,
     per_response}; and for the others than SAME difference: {template: mean under SAME minus mean
     under it, with smallest_detectable}, gone: {template: that difference / mean under SAME};
-    nearest: the template with the largest share gone; conclusion.
+    nearest: the template with the largest share gone; above_noise: whether the mean under SAME
+    is larger than CLEAR noise floors; conclusion.
     """
     common = set.intersection(*(set(values) for values in kl.values()))
     prompts = list(dict.fromkeys(prompt_of[one] for one in kl[SAME] if one in common))
@@ -61,41 +62,62 @@ def compare(
         "difference": {name: _difference(same, other, seed) for name, other in others.items()},
         "gone": {name: one.as_json() for name, one in gone.items()},
         "nearest": nearest,
-        "conclusion": conclusion(means, gone[nearest] if nearest else None, floor),
+        "above_noise": (means[SAME].estimate or 0.0) > CLEAR * (floor or 0.0),
+        "conclusion": conclusion(means, gone, nearest, floor),
     }
 
 
 def conclusion(
-    means: Mapping[str, Interval], gone: Interval | None, floor: float | None
+    means: Mapping[str, Interval],
+    gone: Mapping[str, Interval],
+    nearest: str | None,
+    floor: float | None,
 ) -> Conclusion:
-    """What may be said, by the intervals alone.
+    """What may be said, by the intervals alone; where one is missing or too wide, "undecided".
 
     means: mean KL under each template. gone: the share of the shift under SAME that goes away
-    under the nearest other template.
+    under each other template. nearest: the one with the largest share. "no shift" needs every
+    mean below the noise, and "none" a share below 0 under every other template.
     """
     at_most = CLEAR * (floor or 0.0)
-    same = means[SAME].estimate
-    if same is None:
+    same = means[SAME]
+    if same.estimate is None:
         return "undecided"
-    if same <= at_most:
-        clear = [one.low for name, one in means.items() if name != SAME and one.low is not None]
-        return "template alone" if max(clear, default=0.0) > at_most else "no shift"
-    if gone is None or gone.low is None or gone.high is None:
+    if same.estimate <= at_most:
+        others = [one for name, one in means.items() if name != SAME]
+        return _below_the_noise(same, others, at_most)
+    share = gone[nearest] if nearest else None
+    if share is None or share.low is None:
         return "undecided"
-    if gone.low > MOST:
-        return "nearly all" if gone.low > NEARLY_ALL else "most"
-    if gone.low > 0:
+    if share.low > MOST:
+        return "nearly all" if share.low > NEARLY_ALL else "most"
+    if share.low > 0:
         return "part"
-    return "none" if gone.high < 0 else "undecided"
+    return "none" if all(_below(one, 0.0) for one in gone.values()) else "undecided"
+
+
+def _below_the_noise(same: Interval, others: Sequence[Interval], at_most: float) -> Conclusion:
+    """What may be said where the estimate under SAME is not above the noise."""
+    if same.high is None or same.high > at_most:
+        return "undecided"
+    if any(one.low is not None and one.low > at_most for one in others):
+        return "template alone"
+    if others and all(one.high is not None and one.high <= at_most for one in others):
+        return "no shift"
+    return "undecided"
+
+
+def _below(interval: Interval, limit: float) -> bool:
+    return interval.high is not None and interval.high < limit
 
 
 def _gone(same: PerPrompt, other: PerPrompt, seed: int) -> Interval:
     """1 - mean under the other template / mean under SAME; prompts are drawn for both together."""
     if not same.sums.sum():
         return absent(NO_SHIFT, len(same.sums))
-    return bootstrap_mean(same.sums - other.sums, same.sums, seed)
+    return over_prompts(bootstrap_mean(same.sums - other.sums, same.sums, seed))
 
 
 def _difference(same: PerPrompt, other: PerPrompt, seed: int) -> dict[str, Any]:
-    found = paired_difference(same.sums, other.sums, same.counts, other.counts, seed)
+    found = over_prompts(paired_difference(same.sums, other.sums, same.counts, other.counts, seed))
     return {**found.as_json(), "smallest_detectable": detectable_of(found)}

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from aftertune.controls.answers import Answer, Array, per_prompt
+from aftertune.controls.answers import Answer, Array, over_prompts, per_prompt
 from aftertune.stats.detectable import detectable_of
 from aftertune.stats.intervals import bootstrap_mean, paired_difference
 
@@ -131,7 +131,7 @@ def _about(answers: Sequence[Answer], prompts: Sequence[str], seed: int) -> dict
         "runaway": sum(runaway),
         "loop": sum(loop),
         "flagged": sum(flagged),
-        "share_flagged": bootstrap_mean(hits, counts, seed).as_json(),
+        "share_flagged": over_prompts(bootstrap_mean(hits, counts, seed)).as_json(),
     }
 
 
@@ -161,7 +161,7 @@ def _difference(pair: tuple[Cell, Cell], lengths: Mapping[str, int], seed: int) 
         prompt_of = {one.response_id: one.prompt_id for one in cell.answers}
         gathered.append(per_prompt(_cut(cell.kl, prompt_of, lengths), prompt_of, list(lengths)))
     one, other = gathered
-    found = paired_difference(one.sums, other.sums, one.counts, other.counts, seed)
+    found = over_prompts(paired_difference(one.sums, other.sums, one.counts, other.counts, seed))
     return {**found.as_json(), "smallest_detectable": detectable_of(found)}
 
 

@@ -32,6 +32,8 @@ class ControlsConfig(StageConfig):
 
 def chosen(value: object) -> object:
     """Names of controls, also as one text with commas between; raises ValueError."""
+    if isinstance(value, str) and not value.strip():
+        raise ValueError(f"no control is named; these are: {', '.join(NAMES)}, or all")
     names = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
     for name in names if isinstance(names, list | tuple) else ():
         if name not in (*NAMES, ALL):

@@ -36,7 +36,7 @@ from aftertune.respond.config import RespondConfig
 from aftertune.shift import run as shift_stage
 from aftertune.shift.config import ShiftConfig
 
-VERSION = 1
+VERSION = 2
 CONTROL = "hand-off"
 
 SHORT = f"fewer than {FROM + FEWEST} tokens"

@@ -22,7 +22,7 @@ from aftertune.shift import run as shift_stage
 from aftertune.shift.config import ShiftConfig
 from aftertune.shift.groups import prompts_of
 
-VERSION = 1
+VERSION = 2
 CONTROL = "template"
 # What the base reads beside the tuned model's template: our name -> a template's name.
 OTHERS = {"own": "chat", "raw": "raw", "few-shot": "few-shot"}

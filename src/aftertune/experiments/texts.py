@@ -25,7 +25,7 @@ from aftertune.respond.given import run_given
 from aftertune.shift import run as shift_stage
 from aftertune.shift.config import ShiftConfig
 
-VERSION = 1
+VERSION = 2
 CONTROL = "texts"
 BASE, REFERENCES = "the base", "the references"  # no name of a model has a space
 
@@ -69,12 +69,16 @@ def _base_answers(
     subjects: Sequence[Subject], absent: dict[str, str], out: Path, progress: Progress
 ) -> tuple[Texts, dict[str, str]]:
     """The base's own answers, once per template; and model -> the name of that text."""
-    kinds = dict.fromkeys(_template_of(one)["sha256"] for one in subjects)
+    kinds = {one["sha256"]: Path(one["name"]).name for one in map(_template_of, subjects)}
+    names = list(kinds.values())
     texts: Texts = {}
     base_text = {}
     for subject in subjects:
         used = _template_of(subject)
-        text = BASE if len(kinds) == 1 else f"{BASE} ({Path(used['name']).name})"
+        called = kinds[used["sha256"]]
+        if names.count(called) > 1:  # two files of one name
+            called += f" {str(used['sha256'])[:8]}"
+        text = BASE if len(kinds) == 1 else f"{BASE} ({called})"
         base_text[subject.name] = text
         try:
             found = _base_answers_to(subject, out, progress)
@@ -113,21 +117,26 @@ def _references(
 ) -> Texts:  # fmt: skip
     """References as each model reads them: under its own template, in its own tokens."""
     found: dict[str, Artefact] = {}
+    failed: dict[str, str] = {}
     for subject in subjects:
         try:
             found[subject.name] = _reference_answers(subject, given, out, progress)
         except ArtefactError:
             raise
         except UserError as error:
-            absent[REFERENCES] = str(error).rstrip(".")
-    return {REFERENCES: found} if found else {}
+            failed[subject.name] = str(error).rstrip(".")
+    if not found:
+        absent[REFERENCES] = "; ".join(dict.fromkeys(failed.values()))
+        return {}
+    absent |= {f"{name} on {REFERENCES}": reason for name, reason in failed.items()}
+    return {REFERENCES: found}
 
 
 def _reference_answers(
     subject: Subject, given: str | None, out: Path, progress: Progress
 ) -> Artefact:
     if given and (Path(given) / "manifest.json").exists():
-        return open_artefact(Path(given))
+        return _asked_alike(open_artefact(Path(given)), subject)
     if subject.responses.about.get("template") is None:
         raise InputError(f"it is not known how {subject.name} was asked")
     prompts = materials.prompts_of(subject, out)
@@ -143,6 +152,23 @@ def _reference_answers(
         "trust_remote_code": subject.trust_remote_code,
     }  # fmt: skip
     return run_given(build(GivenConfig, asked), prompts, out, progress)
+
+
+def _asked_alike(references: Artefact, subject: Subject) -> Artefact:
+    """References that are answers to what the subject was asked; raises InputError."""
+    if references.stage != "respond":
+        raise InputError(
+            f"{references.folder} is a {references.stage} artefact; give a respond-… artefact or a "
+            "file of answers."
+        )
+    theirs = references.about.get("template") or {"name": "none", "sha256": None}
+    used = _template_of(subject)
+    if theirs["sha256"] is None or theirs["sha256"] != used["sha256"]:
+        raise InputError(
+            f"the references were asked under {Path(theirs['name']).name}, and {subject.name} "
+            f"under {Path(used['name']).name}; give them as a file."
+        )
+    return references
 
 
 def _carried(prompt: dict[str, Any]) -> dict[str, Any] | None:
@@ -214,14 +240,22 @@ def _drop_small_texts(
     subjects: Sequence[Subject], texts: Texts, shifts: dict[tuple[str, str], Artefact],
     absent: dict[str, str],
 ) -> None:  # fmt: skip
-    """A text that answers few of the prompts would leave few for all the others."""
+    """A text that answers few of the prompts would leave few for all the others.
 
-    def prompts(responses: Artefact) -> set[str]:
+    An answer of nothing but a stop token has nothing to compare, so it is none.
+    """
+
+    def asked_of(responses: Artefact) -> set[str]:
         return set(responses.table("responses").column("prompt_id").to_pylist())
 
-    asked = set().union(*(prompts(one.responses) for one in subjects))
+    def answered_in(responses: Artefact) -> set[str]:
+        stops = responses.about.get("stop_ids") or ()
+        answers = answers_of(responses.table("responses"), stops)
+        return {one.prompt_id for one in answers if one.ids}
+
+    asked = set().union(*(asked_of(one.responses) for one in subjects))
     for model, text in list(shifts):
-        answered = prompts(texts[text][model])
+        answered = answered_in(texts[text][model])
         if text not in {one.name for one in subjects} and not enough(answered, asked):
             del shifts[model, text]
             absent[text] = (

@@ -8,6 +8,7 @@ import pyarrow as pa
 from aftertune.report import numbers
 from aftertune.report.sentences import pairs_to_compare
 from aftertune.shift.summary import per_response
+from aftertune.stats.detectable import detectable_of
 from aftertune.stats.intervals import paired_difference
 
 KL = "kl_tuned_base_nats"
@@ -47,6 +48,7 @@ def pairs(tables: Sequence[Scored], models: Sequence[Model], seed: int) -> list[
                 "second": models[b]["name"],
                 "n": difference.n,
                 "difference": difference.as_json(),
+                "smallest_detectable": detectable_of(difference),
             }
         )
     return found

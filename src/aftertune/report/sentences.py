@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 from aftertune.report import numbers
+from aftertune.report.seen import seen
 
 FEW_PROMPTS = 10  # below this, an interval over prompts is itself uncertain
 ALL_PAIRS = 4  # with more models, only neighbours in order of mean KL are compared
@@ -107,13 +108,13 @@ def compared(pair: Pair) -> str:
         return (
             f"It is undecided whether {first} or {second} moved further: the difference is "
             f"{numbers.with_interval(difference)} nats on {common} in common, and its interval "
-            f"contains 0."
+            f"contains 0{seen(pair)}."
         )
     if difference["estimate"] < 0:
         first, second, difference = second, first, _negated(difference)
     return (
         f"{first} moved further than {second}: the difference is "
-        f"{numbers.with_interval(difference)} nats, paired over {common}."
+        f"{numbers.with_interval(difference)} nats, paired over {common}{seen(pair)}."
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from aftertune.report import numbers
-from aftertune.report.blocks.seen import seen
+from aftertune.report.seen import seen
 
 FEW_PROMPTS = 10
 _DRAWN = ("estimate", "low", "high")
@@ -54,10 +54,12 @@ def _sentences(model: str, found: Found) -> list[str]:
 def _gone(found: Found) -> str:
     last = found["steps"][-1]
     if found["conclusion"] == "gone":
-        step = next(one for one in found["steps"] if one["given"] == found["after"])
+        since = ""
+        if found["after"] < last["given"]:
+            since = f", and from {_tokens(found['after'])} on the interval stays above one half"
         return (
-            f"Most of the difference is gone after {_tokens(step['given'])}: "
-            f"{numbers.with_interval(step['gone'], numbers.percent)} of it."
+            f"Most of the difference is gone after {_tokens(last['given'])}: "
+            f"{numbers.with_interval(last['gone'], numbers.percent)} of it{since}."
         )
     share = numbers.with_interval(last["gone"], numbers.percent)
     given = _tokens(last["given"])
@@ -90,7 +92,14 @@ def _likelihood(model: str, steps: list[Mapping[str, Any]]) -> list[str]:
     if len(steps) < 2 or steps[0]["less"]["estimate"] is None:
         return []
     first, last = steps[0], steps[-1]
-    gone = last["gone"]
+    gone, less = last["gone"], first["less"]
+    if less["low"] is None or less["low"] <= 0 <= less["high"]:
+        return [
+            f"A second reading: whether {model} finds a token of the base's text less likely than "
+            f"one of its own, after {_tokens(first['given'])}, is undecided: by "
+            f"{numbers.with_interval(less)} nats per token, every answer weighing alike"
+            f"{seen(less)}."
+        ]
     share = (
         f": {numbers.with_interval(gone, numbers.percent)} of that is gone"
         if gone and gone["estimate"] is not None
@@ -98,9 +107,10 @@ def _likelihood(model: str, steps: list[Mapping[str, Any]]) -> list[str]:
     )
     return [
         f"A second reading: {model} finds a token of the base's text "
-        f"{numbers.with_interval(first['less'])} nats less likely than one of its own after "
+        f"{numbers.with_interval(less)} nats less likely than one of its own after "
         f"{_tokens(first['given'])}, and {numbers.with_interval(last['less'])} after "
-        f"{_tokens(last['given'])}{share}{seen(last['less'], 'nats')}."
+        f"{_tokens(last['given'])} (nats per token, every answer weighing alike){share}"
+        f"{seen(last['less'])}."
     ]
 
 
@@ -133,7 +143,8 @@ def _picture(found: Found) -> dict[str, Any]:
 
 def _table(found: Found) -> dict[str, Any]:
     columns = ["given tokens", "difference", "gone", "longer by, tokens",
-               "less likely to the tuned model by, nats per token", "of that gone"]  # fmt: skip
+               "less likely to the tuned model by, nats per token, every answer alike",
+               "of that gone"]  # fmt: skip
     likely = {one["given"]: one for one in found["likelihood"]}
     rows = [
         [
@@ -176,5 +187,6 @@ def _cautions(found: Found) -> list[str]:
             f"The base answered in {found['dtype']}, where rounding alone parts some greedy texts."
         )
     if found["n_prompts"] < FEW_PROMPTS:
-        said.append(f"{numbers.plural(found['n_prompts'], 'prompt')} are few for an interval.")
+        over = numbers.plural(found["n_prompts"], "prompt")
+        said.append(f"An interval over {over} is rough.")
     return said

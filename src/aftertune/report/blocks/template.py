@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from aftertune.report import numbers
-from aftertune.report.blocks.seen import seen
+from aftertune.report.seen import seen
 
 SAME = "same"
 _LABELS = {
@@ -56,8 +56,12 @@ def _sentences(model: str, found: Found) -> list[str]:
 
 def _concluded(model: str, found: Found) -> str:
     conclusion, nearest = found["conclusion"], found["nearest"]
-    if conclusion in ("no shift", "template alone"):
+    if not found["above_noise"]:
         return _without_a_shift(found)
+    if conclusion == "none":
+        return _further(model, found)
+    if conclusion == "undecided":
+        nearest = _open(found) or nearest
     gone = found["gone"][nearest] if nearest else None
     if gone is None or gone["low"] is None:
         reason = gone["reason"] if gone else "no share could be computed"
@@ -65,18 +69,26 @@ def _concluded(model: str, found: Found) -> str:
     share = f"{numbers.with_interval(gone, numbers.percent)} of the shift"
     under, least = f"under {_LABELS[nearest]}", seen(found["difference"][nearest])
     start = {
-        "nearly all": "The template alone makes this shift",
+        "nearly all": "Nearly all of it is the template's",
         "most": "Most of it is the template's",
         "part": "A part of it is the template's",
     }.get(conclusion)
     if start:
         return f"{start}: {share} goes away {under}{least}."
-    if conclusion == "none":
-        return _further(model, found)
     return (
         f"Whether another template brings the base nearer is undecided: {under} {share} goes away, "
         f"and the interval contains 0{least}."
     )
+
+
+def _open(found: Found) -> str | None:
+    """The template nearest to the tuned model of those whose share may be 0."""
+    shares = {
+        name: one["estimate"]
+        for name, one in found["gone"].items()
+        if one["low"] is not None and one["low"] <= 0 <= one["high"]
+    }
+    return max(shares, key=lambda name: shares[name], default=None)
 
 
 def _further(model: str, found: Found) -> str:
@@ -96,12 +108,18 @@ def _further(model: str, found: Found) -> str:
 
 def _without_a_shift(found: Found) -> str:
     """The two models do the same under one template; what another one makes is its own."""
-    start = "Under one and the same template there is no shift above the noise"
     others = {name: found["kl"][name]["per_token"] for name in found["gone"]}
     furthest = max(others, key=lambda name: others[name]["estimate"] or 0.0)
     size = f"{numbers.with_interval(others[furthest])} nats per token"
+    if found["conclusion"] == "undecided":
+        return (
+            "No shift above the noise is measured under one and the same template, but whether "
+            "there is one there or under another is undecided: the intervals are missing or reach "
+            f"above the noise; the largest of the others is {size}, under {_LABELS[furthest]}."
+        )
+    start = "Under one and the same template there is no shift above the noise"
     if found["conclusion"] == "no shift":
-        return f"{start}, and none under {_LABELS[furthest]} ({size})."
+        return f"{start}, and none under another: the largest is {size}, under {_LABELS[furthest]}."
     return (
         f"{start}; with the base under {_LABELS[furthest]} KL(tuned from base) is {size}, and the "
         "template alone makes this shift."
@@ -128,8 +146,9 @@ def _picture(found: Found, absent: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _table(found: Found) -> dict[str, Any]:
-    columns = ["the base reads", "nats per token", "nats per response", "less than under the "
-               "tuned model's template", "share of the shift that goes away"]  # fmt: skip
+    columns = ["the base reads", "nats per token", "nats per token, every answer alike",
+               "less than under the tuned model's template",
+               "share of the shift that goes away"]  # fmt: skip
     rows = []
     for name in (one for one in _LABELS if one in found["kl"]):
         means = found["kl"][name]
@@ -163,5 +182,6 @@ def _cautions(found: Found) -> list[str]:
         left = numbers.plural(found["n_left_out"], "answer")
         said.append(f"{left} could not be scored under every template and are left out.")
     if found["n_prompts"] < FEW_PROMPTS:
-        said.append(f"{numbers.plural(found['n_prompts'], 'prompt')} are few for an interval.")
+        over = numbers.plural(found["n_prompts"], "prompt")
+        said.append(f"An interval over {over} is rough.")
     return said

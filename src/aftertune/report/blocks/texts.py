@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from aftertune.report import numbers
-from aftertune.report.blocks.seen import seen
+from aftertune.report.seen import seen
 
 FEW_PROMPTS = 10
 
@@ -73,7 +73,8 @@ def _flagged(text: str, one: Mapping[str, Any]) -> str:
     share = numbers.with_interval(one["share_flagged"], numbers.percent)
     return (
         f"{share} of the answers of {text} are flagged: of {one['n_answers']:,}, "
-        f"{one['runaway']:,} did not stop within their limit and {one['loop']:,} go round in loops."
+        f"{one['runaway']:,} did not stop within the limit and {one['loop']:,} "
+        f"{'goes' if one['loop'] == 1 else 'go'} round in loops."
     )
 
 
@@ -97,8 +98,9 @@ def _of(model: str, text: str) -> str:
 
 def _table(names: list[str], found: Found) -> dict[str, Any]:
     columns = [
-        "model", "text", "mean length, tokens", "cut, nats per token", "cut, per response",
-        "whole, nats per token", "whole, per response", "without flagged answers, nats per token",
+        "model", "text", "mean length, tokens", "cut, nats per token",
+        "cut, nats per token, every answer alike", "whole, nats per token",
+        "whole, nats per token, every answer alike", "without flagged answers, nats per token",
         "flagged",
     ]  # fmt: skip
     rows = []
@@ -137,5 +139,6 @@ def _cautions(found: Found) -> list[str]:
             "strictly comparable."
         )
     if found["n_prompts"] < FEW_PROMPTS:
-        said.append(f"{numbers.plural(found['n_prompts'], 'prompt')} are few for an interval.")
+        over = numbers.plural(found["n_prompts"], "prompt")
+        said.append(f"An interval over {over} is rough.")
     return said

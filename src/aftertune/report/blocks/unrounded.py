@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from aftertune.report import numbers
-from aftertune.report.blocks.seen import seen
+from aftertune.report.seen import seen
 
 _LABELS = {
     "rounding": "rounding: the rounded base from the unrounded one",
