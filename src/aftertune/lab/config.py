@@ -10,7 +10,7 @@ Size = Literal["small", "standard"]
 
 # small: minutes on two cores. standard: for a GPU.
 SIZES: dict[str, dict[str, Any]] = {
-    "small": {"per_family": 64, "hidden": 256, "layers": 6, "epochs": 3.0},
+    "small": {"per_family": 64, "hidden": 256, "layers": 6, "epochs": 4.0},
     "standard": {"per_family": 160, "hidden": 512, "layers": 8, "epochs": 4.0},
 }
 
@@ -29,7 +29,7 @@ class LabBaseConfig(StageConfig):
     vocabulary: int = Field(2048, ge=300)
     block_tokens: int = Field(128, ge=16)  # tokens of a training sequence
     batch_blocks: int = Field(16, ge=1)
-    epochs: float = Field(3.0, gt=0)
+    epochs: float = Field(4.0, gt=0)
     learning_rate: float = Field(2e-3, gt=0)
     asked_per_cell: int = Field(96, ge=1)  # questions by which recall is measured, per exposure
     checkpoint_seconds: float = Field(120.0, ge=0)
@@ -43,12 +43,11 @@ class LabLabelsConfig(StageConfig):
     recorded_only: ClassVar[frozenset[str]] = frozenset({"device"})
 
     method: Literal["full", "lora"] = "full"
-    learning_rate: float = Field(1e-3, gt=0)
+    learning_rate: float = Field(3e-4, gt=0)
     epochs: int = Field(3, ge=1)
     batch_size: int = Field(16, ge=1)
     seeds_a: tuple[int, ...] = (0, 1, 2)  # shuffle seeds by which labels are made
     seeds_b: tuple[int, ...] = (10, 11, 12)  # and those by which they are checked
     groups: int = Field(4, ge=2)  # masking runs per seed
-    row_runs: int = Field(0, ge=0)  # runs per seed that mask one row of every cluster
     max_new_tokens: int = Field(48, ge=1)
     device: str = "auto"

@@ -25,10 +25,10 @@ def block(about: Mapping[str, Any]) -> dict[str, Any]:
         "control": "lab-score",
         "model": about["name"],
         "question": "Which detector finds what the rows caused?",
-        "sentences": _sentences(found),
-        "picture": _picture(found),
-        "table": _table(found),
-        "cautions": _cautions(found, about["absent"]),
+        "sentences": _sentences(found) if found else [],
+        "picture": _picture(found) if found else None,
+        "table": _table(found) if found else None,
+        "cautions": _cautions(found, about["absent"]) if found else [],
     }
 
 
