@@ -86,7 +86,7 @@ def test_what_cannot_be_parted_says_why():
     assert empty["per_token"]["shares"]["style"]["reason"] == "no values"
     one = share_out([[4.0, 2.0, 3.0, 1.0]], [2], ["a"])["per_token"]
     assert one["parts"]["content"]["estimate"] == 0.5
-    assert one["parts"]["content"]["reason"] == "one response has no interval"
+    assert one["parts"]["content"]["reason"] == "one prompt has no interval"
     none = share_out(np.zeros((3, 4)), [1, 1, 1], ["a", "b", "c"])["per_token"]
     assert none["parts"]["content"]["estimate"] == 0
     assert none["shares"]["content"]["reason"] == "there is no shift to share out"
@@ -191,10 +191,12 @@ def test_sums_leave_the_stop_token_out():
             {"response_id": "b", "finish_reason": "stop", "response_token_ids": [2]},
             {"response_id": "c", "finish_reason": "length", "response_token_ids": [5, 2]},
             {"response_id": "d", "finish_reason": "stop", "response_token_ids": None},
+            {"response_id": "e", "finish_reason": "stop", "response_token_ids": [5, 6]},
         ]
-    )
-    stops = stop_positions(responses)
-    assert stops == {"a": 2, "b": 0}
+    ).append_column("prompt_id", pa.array(list("pqrst")))
+    stops = stop_positions(responses, [2])
+    assert stops == {"a": 2, "b": 0}  # e was stopped by something that is no stop token
+    assert stop_positions(responses, []) == {}
     assert summed(tokens, stops) == {"a": (3.0, 2), "b": (0.0, 0), "c": (6.0, 2)}
     assert summed(tokens.slice(0, 0), stops) == {}
 

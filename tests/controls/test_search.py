@@ -79,7 +79,7 @@ def test_shares_by_hand():
     assert result["shifted"]["share"]["estimate"] == 0.5  # a, a of a, b, a, c
     assert result["shifted"]["share_of_distinct"] == pytest.approx(1 / 3)
     assert (result["shifted"]["n_words"], result["shifted"]["n_distinct"]) == (4, 3)
-    assert result["marginal"]["share"]["reason"] == "one response has no interval"
+    assert result["marginal"]["share"]["reason"] == "one prompt has no interval"
     assert result["unshifted"]["share"]["reason"] == "no values"
     assert result["unshifted"]["share_of_distinct"] is None
 

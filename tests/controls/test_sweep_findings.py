@@ -118,8 +118,11 @@ def test_planted_differences_of_methods_and_of_rates():
 def test_the_answer_names_both():
     shown = block(about_of(grid(BOTH)))
     assert shown["question"] == "Is it the method or the rate?"
-    assert shown["sentences"][0].startswith("Both: at an equal rate the methods differ")
-    assert "turns their order round" in shown["sentences"][0]
+    assert shown["sentences"][0] == (
+        "Both: at an equal rate and size, full lies above LoRA at 1 of 1; within a method and "
+        "size, the highest rate lies above the lowest at 2 of 2; a higher rate for LoRA turns the "
+        "order of the methods round."
+    )
     assert any("smallest difference that could have been seen" in s for s in shown["sentences"])
     assert any("speak of the method" in s for s in shown["sentences"])
 
@@ -131,6 +134,38 @@ def test_the_answer_is_the_rate_where_methods_are_alike():
     shown = block(about_of(cells))
     assert shown["sentences"][0].startswith("The rate, as far as seen")
     assert any("; undecided (smallest difference" in s for s in shown["sentences"])
+
+
+def test_one_comparison_of_several_is_mixed():
+    same = values(0.1, seed=7)
+    cells = [
+        Cell("full", 5e-5, 160, same),
+        Cell("lora", 5e-5, 160, same),
+        Cell("full", 2e-4, 160, values(0.5)),
+        Cell("lora", 2e-4, 160, values(0.9)),
+    ]
+    assert block(about_of(cells))["sentences"][0].startswith(
+        "Mixed: at an equal rate and size, LoRA lies above full at 1 of 2; within"
+    )
+
+
+def test_the_method_says_which_way():
+    cells = [
+        Cell(method, rate, 160, values(mean, seed=7))
+        for rate in (5e-5, 2e-4)
+        for method, mean in (("full", 0.1), ("lora", 0.5))
+    ]
+    said = block(about_of(cells))["sentences"][0]
+    assert said.startswith("The method, as far as seen: at an equal rate and size, LoRA lies above")
+    assert "full at 2 of 2" in said
+    assert "no difference was found (0 of 2)" in said
+
+
+def test_statements_name_the_fewest_prompts_they_rest_on():
+    full, lora = values(0.5), values(0.1, seed=2)
+    lora["tokens"][0, 3] = lora["responses"][0, 3] = lora["ranked"][0, 3] = 0
+    shown = block(about_of([Cell("full", 5e-5, 160, full), Cell("lora", 5e-5, 160, lora)]))
+    assert any("at least 19 of 20 prompts" in sentence for sentence in shown["sentences"])
 
 
 def test_one_rate_is_undecided_and_cautioned():

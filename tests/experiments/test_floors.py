@@ -198,13 +198,16 @@ def about(**changes: Any) -> dict[str, Any]:
 def test_the_page_says_what_is_decided_and_what_is_not() -> None:
     shown = block(about())
     first, seeds, null, spread = shown["sentences"]
-    assert "0.400 [0.300, 0.500] nats per response" in first
+    assert "0.400 [0.300, 0.500] nats per token, every answer weighing alike" in first
     assert "by 0.200 [0.100, 0.300] nats, 50.0% [40.0, 60.0] of the shift." in seeds
     assert "undecided" not in seeds
     assert "is undecided (difference 0.0100 [-0.1000, 0.1000] nats, paired over 8 prompts)" in null
     assert "whether the two headlines differ is undecided" in spread
     assert [row["estimate"] for row in shown["picture"]["rows"]] == [0.4, 0.2, 0.2, 0.2, 0.2]
     assert shown["picture"]["line"]["at"] == 0.4
+    assert "KL(tuned from base" in shown["picture"]["x_label"]
+    labels = [row["label"] for row in shown["picture"]["rows"]]
+    assert labels[0] == "on answers of it: it from the base"
     assert len(shown["table"]["rows"]) == 5
     assert all(len(row) == len(shown["table"]["columns"]) for row in shown["table"]["rows"])
     assert any("3 of the base's answers had not ended after 40 tokens" in c

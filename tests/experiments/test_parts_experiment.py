@@ -187,7 +187,8 @@ def estimate(value: float, low: float, high: float) -> dict[str, Any]:
 
 def about(**changes: Any) -> dict[str, Any]:
     means = {
-        "variants": {name: estimate(0.4, 0.3, 0.5) for name in VARIANTS},
+        "variants": {name: estimate(0.4, 0.3, 0.5) for name in VARIANTS}
+        | {"template": estimate(0.2, 0.1, 0.3)},
         "parts": {
             "template": estimate(0.3, 0.2, 0.4),
             "style": estimate(0.05, -0.05, 0.15),
@@ -204,6 +205,7 @@ def about(**changes: Any) -> dict[str, Any]:
         "n_prompts": 8,
         "not_in_all_four": 1,
         "only_a_stop": 2,
+        "stops_known": True,
         "templates": {"own": "raw", "tuned": "alpaca", "same": False},
         "twin": {"n_rows": 16, "exchanged": exchanged},
     }
@@ -213,8 +215,12 @@ def about(**changes: Any) -> dict[str, Any]:
 
 def test_the_page_says_what_is_decided_and_what_is_not() -> None:
     shown = block(about())
-    whole, template, style, content, together, twin = shown["sentences"]
-    assert "its own template, raw) is 0.400 [0.300, 0.500] nats per response" in whole
+    whole, headline, template, style, content, together, twin = shown["sentences"]
+    assert "its own template, raw) is 0.400 [0.300, 0.500] nats per token, every answer " in whole
+    assert headline == (
+        "The headline shift, both under the tuned model's template, alpaca, is 0.200 "
+        "[0.100, 0.300] of that: it holds no template."
+    )
     assert (
         template == "The part of template is 0.300 [0.200, 0.400] nats, 25.0% [10.0, 40.0] of it."
     )
@@ -242,11 +248,23 @@ def test_a_negative_part_is_shown_and_explained() -> None:
     }
     shares = {name: estimate(0.3, 0.2, 0.4) for name in PARTS} | {"style": estimate(-0.5, -1, -0.2)}
     shown = block(about(parts=parts, shares=shares, together=estimate(0.1, 0.05, 0.2)))
-    assert shown["sentences"][2] == (
+    assert shown["sentences"][3] == (
         "The part of style is negative, -0.200 [-0.300, -0.100] nats, -50.0% [-100.0, -20.0] of "
         "it: what it brings leads the variant away from the tuned model."
     )
-    assert "overlap" in shown["sentences"][4]
+    assert "overlap" in shown["sentences"][5]
+
+
+def test_one_is_singular_and_unknown_stops_are_said() -> None:
+    one = about()
+    one["found"] |= {"only_a_stop": 1, "not_in_all_four": 1, "n_prompts": 1, "stops_known": False}
+    shown = block(one)
+    cautions = " ".join(shown["cautions"])
+    assert "1 answer holds a stop token alone and is left out" in cautions
+    assert "comparisons and is left out" in cautions
+    assert "1 prompt gives no interval" in cautions
+    assert "stop tokens counted" in shown["sentences"][0]
+    assert "is not recorded" in cautions
 
 
 def test_without_an_answer_in_common_nothing_is_said() -> None:

@@ -6,21 +6,26 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from aftertune.artefact import Artefact, open_artefact
+from aftertune.auditing import read_rows
 from aftertune.cli import main as command_line
 from aftertune.config import build
-from aftertune.errors import ConfigError
+from aftertune.errors import ConfigError, UserError
 from aftertune.experiments import sweep
 from aftertune.experiments.sweep_config import (
     Run,
     SweepConfig,
+    check_plan,
     judged,
     pilots,
     plan_sentences,
     tune_options,
+    why_no_pilots,
 )
+from aftertune.experiments.sweep_margin import MarginConfig, fix, margin_of
 from aftertune.progress import Silent
 from aftertune.report.blocks.sweep import block, size_block
 
@@ -54,9 +59,9 @@ def test_pilots_have_other_seeds_and_the_first_rate_of_both_methods() -> None:
     ]  # fmt: skip
     assert not set(pilots(config)) & set(judged(config))
     apart = config_of(learning_rates_full=[1e-5], learning_rates_lora=[1e-3], sizes=[1, 2])
-    assert [(run.method, run.learning_rate) for run in pilots(apart)[:2]] == [
-        ("full", 1e-5), ("lora", 1e-3),
-    ]  # fmt: skip
+    assert pilots(apart) == []  # their gap would be one of rates
+    assert "no learning rate was tried with both methods; give --margin" in why_no_pilots(apart)
+    assert "no learning rate was tried with both" in plan_sentences(apart)[-1]
 
 
 @pytest.mark.parametrize(
@@ -297,6 +302,51 @@ def test_plan_runs_nothing(
     assert command(monkeypatch, "sweep", *asked) == 0
     assert capsys.readouterr().out.startswith("20 tunings: 20 with seeds 0, 1, 2, 3, 4")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"base": "/no/such/model"}, "no such folder"),
+        ({"data": "nowhere.json"}, "there is no file or folder nowhere.json"),
+        ({"prompts": "nowhere.json"}, "there is no file or folder nowhere.json"),
+        ({"sizes": [12, 99]}, "asks for 99 rows"),
+    ],
+)
+def test_a_plan_that_cannot_run_is_refused(
+    tiny_llama: Path, files: dict[str, str], tmp_path: Path, changed: dict[str, Any], words: str
+) -> None:
+    rows = read_rows(files["data"], tmp_path, Silent())
+    given = {"base": str(tiny_llama), **files, "data": str(rows.folder), "learning_rates": [1e-4],
+             "sizes": [12, 24]}  # fmt: skip
+    assert check_plan(build(SweepConfig, given)) == []
+    with pytest.raises(UserError, match=words):
+        check_plan(build(SweepConfig, {**given, **changed}))
+
+
+def test_a_plan_says_what_it_did_not_check(files: dict[str, str]) -> None:
+    given = {**files, "base": "org/model", "prompts": "org/texts", "learning_rates": [1e-4],
+             "sizes": [12]}  # fmt: skip
+    said = check_plan(build(SweepConfig, given))
+    assert [sentence.split(": ")[0] for sentence in said] == ["Not checked"] * 3
+    assert "12 rows" in said[-1]
+
+
+def test_a_margin_needs_a_gap_that_is_decided(tmp_path: Path) -> None:
+    def margin(lora: list[float]) -> Artefact:
+        def pilot(kl: list[float]) -> dict[str, Any]:
+            return {"kl": np.array([kl]), "tokens": np.ones((1, len(kl)))}
+
+        asked = MarginConfig(share_of_gap=0.1, pilots=(str(lora),), learning_rate=2e-4, size=1000)
+        return fix(asked, [], (pilot([1.0, 1.1, 0.9, 1.0]), pilot(lora)), tmp_path)
+
+    open_ = margin([1.5, 0.5, 1.6, 0.4])
+    assert margin_of(open_) is None
+    assert "the pilots' gap is undecided" in open_.about["reason"]
+    clear = margin_of(margin([0.5, 0.6, 0.4, 0.5]))
+    assert clear is not None
+    assert clear.value == pytest.approx(0.05)
+    assert "both at the learning rate 0.0002 on 1,000 rows" in clear.rule
 
 
 def test_numbers_that_are_none_end_in_one_sentence(

@@ -266,3 +266,17 @@ def test_no_pair_is_possible(tmp_path):
     shown = checked(block(about))
     assert "fewer than two pairs of rows" in " ".join(shown["sentences"])
     assert shown["picture"]["rows"][0]["estimate"] is None
+
+
+def test_differences_of_0_without_an_interval_are_not_drawn(tmp_path):
+    seen, control = ([row(i + start, filler(i)) for i in range(20)] for start in (0, 100))
+    about = experiment.run(subject(tmp_path, TEXTS, seen, control), tmp_path, Silent()).about
+    matched = about["found"]["searches"][0]["matched"]
+    nothing = {"estimate": 0.0, "low": None, "high": None, "reason": "no value varies"}
+    for one in matched["categories"].values():
+        one["difference"] |= nothing
+    for one in matched["versus_unshifted"].values():
+        one["at_equal_frequency"] |= nothing
+    assert block(about)["picture"] is None
+    matched["categories"]["shifted"]["difference"]["estimate"] = 0.1
+    assert block(about)["picture"] is not None

@@ -23,8 +23,9 @@ def model(name: str = "full", **values: Any) -> dict[str, Any]:
     return {
         "name": name, "method": "full", "learning_rate": 5e-5, "base": "some-base", "base_id": "b",
         "base_note": None, "dtype": "float32", "rescored": None, "text_of": [], "sampled": False,
-        "given": False, "stability": None, "n_encoded": 0, "unscored": {}, "n_scored": 32,
-        "n_tokens": 3000, "floor": 0.0002, "kl": estimate(0.138, 0.121, 0.156),
+        "given": False, "stability": None, "base_template": None, "n_encoded": 0,
+        "unscored": {}, "n_scored": 32, "n_tokens": 3000, "floor": 0.0002,
+        "kl": estimate(0.138, 0.121, 0.156),
         "shares": {"unshifted": estimate(0.851, 0.83, 0.87), "marginal": estimate(0.09, 0.08, 0.1),
                    "shifted": estimate(0.059, 0.05, 0.07)},
     } | values  # fmt: skip
@@ -53,14 +54,35 @@ def test_a_model_against_itself_did_not_move() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "kl", [estimate(0.0005, 0.0004, 0.0006), estimate(0.003, 0.0002, 0.01)], ids=["near", "wide"]
-)
-def test_a_shift_within_the_noise_is_no_movement(kl: dict[str, Any]) -> None:
-    """Below three floors, or with an interval that reaches the floor."""
-    said = moved(model(kl=kl))
+def test_a_shift_within_the_noise_is_no_movement() -> None:
+    """The whole interval lies within three floors."""
+    said = moved(model(kl=estimate(0.0005, 0.0004, 0.0006)))
     assert said.startswith("full did not move by more than the noise")
     assert "0.00020" in said
+
+
+@pytest.mark.parametrize(
+    "kl",
+    [estimate(0.003, 0.0002, 0.01), estimate(0.0005, 0.0004, 0.0007), estimate(0.0005)],
+    ids=["wide", "across three floors", "no interval"],
+)
+def test_an_interval_across_the_noise_is_undecided(kl: dict[str, Any]) -> None:
+    said = moved(model(kl=kl))
+    assert said.startswith("It is undecided whether full moved by more than the noise")
+
+
+def test_a_base_under_another_template_is_said_and_is_no_movement() -> None:
+    other = model(base_template="raw")
+    assert moved(other).startswith(
+        "full lies a mean KL(tuned from base) of 0.138 [0.121, 0.156] nats per token from the "
+        "base, on its own greedy answers, the base reading its prompts under raw, 690 times"
+    )
+    for kl in (estimate(0.0, 0.0, 0.0), estimate(0.0005, 0.0004, 0.0006), estimate(0.0005)):
+        still = moved(model(base_template="raw", kl=kl))
+        assert "move" not in still
+        assert "the base reading its prompts under raw" in still
+    assert "part of this number; it is not tuning alone" in said(other)
+    assert "not tuning alone" not in said(model())
 
 
 def test_what_cannot_be_said_has_its_reason() -> None:

@@ -324,5 +324,7 @@ def test_the_line_for_the_terminal(tmp_path: Path) -> None:
     assert said["mean KL [95% interval]"].startswith("0.600 [")
     assert said["floor"] == "0.00030"
     assert (said["unshifted"], said["marginal"], said["shifted"]) == ("20.0%", "0%", "80.0%")
+    other = headline("m", about | {"base_template": {"name": "raw"}})
+    assert other[0] == "m (base under raw)"
     nothing = headline("m", model_artefacts(tmp_path, "empty", []).shift.about)
     assert [nothing[2], *nothing[4:7]] == ["–"] * 4

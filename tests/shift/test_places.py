@@ -128,7 +128,7 @@ def test_by_kind_by_hand():
     }  # fmt: skip
     # one of the two pieces of Paris has no rank, so the other is all
     assert found["name"]["categories"]["marginal"]["estimate"] == 1
-    assert found["style"]["kl"]["reason"] == "one response has no interval"
+    assert found["style"]["kl"]["reason"] == "one prompt has no interval"
     assert found["special"]["kl"]["low"] is not None
 
 
@@ -180,7 +180,7 @@ def test_by_tag_by_hand():
     assert math["kl"]["per_response"]["estimate"] == pytest.approx((3 + 0.5) / 2)
     assert math["kl"]["per_response"]["n"] == 2
     assert math["categories"]["shifted"]["estimate"] == pytest.approx(1 / 3)
-    assert coding["kl"]["per_token"]["reason"] == "one response has no interval"
+    assert coding["kl"]["per_token"]["reason"] == "one prompt has no interval"
     assert [entry["value"] for entry in found["source"]] == ["mt", "lima"]
     assert left_out == {
         "id": places.ALL_ALONE,

@@ -107,7 +107,7 @@ def test_along_the_response_in_bins_that_double():
     assert [b["estimate"] for b in along] == [0.0, 0.5, 2.5, 4.0]
     assert along[1]["low"] is not None
     assert along[2]["low"] is None
-    assert along[2]["reason"] == "one response has no interval"
+    assert along[2]["reason"] == "one prompt has no interval"
 
 
 def test_frequent_tokens_by_category():

@@ -39,8 +39,8 @@ def test_the_tail_is_moved_to_that_of_t():
     [
         ([], None, None, "no values"),
         ([0.0, 0.0], [0, 0], None, "no values"),
-        ([3.0], None, 3.0, "one response has no interval"),
-        ([3.0, 0.0], [2, 0], 1.5, "one response has no interval"),
+        ([3.0], None, 3.0, "one prompt has no interval"),
+        ([3.0, 0.0], [2, 0], 1.5, "one prompt has no interval"),
         ([1.0, np.inf], None, None, "a value is not finite"),
         ([1.0, np.nan], None, None, "a value is not finite"),
     ],

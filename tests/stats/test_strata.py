@@ -63,7 +63,7 @@ def test_what_has_no_counterpart_is_absent_with_its_reason(first, x, reason):
 def test_one_response_has_no_interval_and_what_is_not_finite_no_estimate():
     found = stratified_difference([1, 2, 3], [0, 0, 0], [1, 0, 0], ["a"] * 3)
     assert found.difference.estimate == pytest.approx(-1.5)
-    assert (found.difference.low, found.difference.reason) == (None, "one response has no interval")
+    assert (found.difference.low, found.difference.reason) == (None, "one prompt has no interval")
     found = stratified_difference([np.inf, 2, 3], [0, 0, 0], [1, 0, 1], list("abb"))
     assert (found.difference.estimate, found.difference.reason) == (None, "a value is not finite")
     # NaN leaves the value out

@@ -75,7 +75,7 @@ def sweep(
     """Tune with several methods, rates, sizes and seeds; is it the method or the rate?"""
     given = dict(locals())
     from aftertune.config import build
-    from aftertune.experiments.sweep_config import SweepConfig, plan_sentences
+    from aftertune.experiments.sweep_config import SweepConfig, check_plan, plan_sentences
 
     for name in ("out", "plan", "config", "as_json"):
         given.pop(name)
@@ -87,7 +87,7 @@ def sweep(
     given["sizes"] = _listed(sizes, int, "sizes")
     checked = build(SweepConfig, given, config)
     if plan:
-        for sentence in plan_sentences(checked):
+        for sentence in [*plan_sentences(checked), *check_plan(checked)]:
             typer.echo(sentence)
         return
     from aftertune.experiments import sweep as experiment

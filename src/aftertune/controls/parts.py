@@ -17,13 +17,14 @@ two together do is split equally. The three sum to `none`, the whole shift. A pa
 then the variant that has it stands further from the tuned model than the one that lacks it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from aftertune.controls.answers import answers_of
 from aftertune.errors import InputError
 from aftertune.shift.groups import groups_of, missing
 from aftertune.stats.intervals import DRAWS, LEVEL, absent, interval_of, resamples
@@ -97,14 +98,10 @@ def summed(tokens: pa.Table, stops: Mapping[str, int]) -> dict[str, tuple[float,
     return {one: (float(sums[place]), int(counts[place])) for place, one in places}
 
 
-def stop_positions(responses: pa.Table) -> dict[str, int]:
+def stop_positions(responses: pa.Table, stop_ids: Collection[int]) -> dict[str, int]:
     """response_id -> the position of its stop token, for the responses that end with one."""
-    columns = ["response_id", "finish_reason", "response_token_ids"]
-    return {
-        record["response_id"]: len(record["response_token_ids"]) - 1
-        for record in responses.select(columns).to_pylist()
-        if record["finish_reason"] == "stop" and record["response_token_ids"]
-    }
+    answers = answers_of(responses, stop_ids)
+    return {answer.response_id: len(answer.ids) for answer in answers if answer.stopped}
 
 
 def together(

@@ -31,7 +31,7 @@ from aftertune.shift.config import ShiftConfig
 from aftertune.shift.groups import prompts_of
 from aftertune.tune import run as tune_stage
 
-VERSION = 1
+VERSION = 2  # stop tokens by their ids
 TWIN_VERSION = 1
 PART_ROWS = 4096
 
@@ -147,7 +147,8 @@ def _found(
     subject: Subject, own: Template, rows: Artefact, twin: Artefact, shifts: dict[str, Artefact]
 ) -> dict[str, Any]:
     responses = subject.responses.table("responses")
-    stops = stop_positions(responses)
+    stop_ids = subject.responses.about.get("stop_ids")
+    stops = stop_positions(responses, stop_ids or [])
     scored = {name: summed(shifts[name].table("tokens"), stops) for name in VARIANTS}
     sums, counts, prompts = together(scored, prompts_of(responses))
     in_any = {response_id for one in scored.values() for response_id in one}
@@ -155,6 +156,7 @@ def _found(
     return {
         **share_out(sums, counts, prompts, subject.seed),
         "not_in_all_four": len(in_any) - len(prompts),
+        "stops_known": stop_ids is not None,
         "only_a_stop": sum(count == 0 for _, count in scored["template"].values()),
         "templates": {
             "own": own.name,

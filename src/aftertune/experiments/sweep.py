@@ -21,12 +21,14 @@ from aftertune.experiments import sweep_margin
 from aftertune.experiments.sweep_config import (
     Run,
     SweepConfig,
+    check_sizes,
     judged,
     judged_seeds,
     pilots,
     plan_sentences,
     sizes,
     tune_options,
+    why_no_pilots,
 )
 from aftertune.experiments.sweep_margin import MarginConfig, margin_of
 from aftertune.models.reference import identity, resolve
@@ -84,11 +86,8 @@ def _check(config: SweepConfig, rows: Artefact) -> None:
     """Before anything runs: options of the tunings, and whether every size can be what it says."""
     tuning = build(TuneConfig, tune_options(config, judged(config)[0]))
     there = int(rows.counts["done"])
+    check_sizes(config, there)
     largest = max(size or there for size in sizes(config))
-    if largest > there:
-        raise ConfigError(
-            f"--sizes asks for {largest:,} rows, and {config.data} has {there:,}; ask for fewer."
-        )
     if config.steps and config.steps * tuning.batch_size < largest:
         raise ConfigError(
             f"{config.steps} steps of {tuning.batch_size} rows do not reach {largest:,} rows; "
@@ -153,8 +152,7 @@ def _margin(
         asked = MarginConfig(given_nats=config.margin)
         made = sweep_margin.fix(asked, inputs, None, out)
     else:
-        names = tuple(one.run.name for one in first)
-        asked = MarginConfig(share_of_gap=sweep_margin.SHARE if first else None, pilots=names)
+        asked = _asked_margin(config, first)
         inputs += [one.shift.as_input(one.run.name) for one in first]
         both = _by_method(first, prompts) if first else None
         made = sweep_margin.fix(asked, inputs, both, out)
@@ -164,6 +162,17 @@ def _margin(
     else:
         progress.warn(f"no margin: {made.about['reason']}; no trend will be called flat.")
     return made
+
+
+def _asked_margin(config: SweepConfig, first: Sequence[Measured]) -> MarginConfig:
+    if not first:
+        return MarginConfig(absent=why_no_pilots(config))
+    return MarginConfig(
+        share_of_gap=sweep_margin.SHARE,
+        pilots=tuple(one.run.name for one in first),
+        learning_rate=first[0].run.learning_rate,
+        size=first[0].run.size,
+    )
 
 
 def _by_method(first: Sequence[Measured], prompts: Artefact) -> tuple[Any, Any]:

@@ -6,11 +6,16 @@ smaller set of rows lies in a larger one, and every method and rate sees the sam
 order, so that runs of one seed are compared in pairs.
 """
 
+import re
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
 
+from aftertune.artefact import MANIFEST, open_artefact
 from aftertune.config import Dtype, Method, StageConfig
+from aftertune.errors import ConfigError, InputError
+from aftertune.models.reference import resolve
 from aftertune.report.numbers import rate
 from aftertune.tune.config import Positive, Rate
 
@@ -130,23 +135,31 @@ def judged(config: SweepConfig) -> list[Run]:
 def pilots(config: SweepConfig) -> list[Run]:
     """The tunings that the default margin is taken from: both methods at the smallest size.
 
-    None where there is no trend to judge, where the margin was given, or where one method is left
-    out. Their rate is the first one given that both methods have; where there is none, each
-    method's first.
+    None where there is no trend to judge, where the margin was given, or where `why_no_pilots`.
+    Their rate is the first one given that both methods have: between two rates, a gap would be
+    one of rates.
     """
-    if len(sizes(config)) < 2 or config.margin is not None or len(config.methods) < 2:
+    if len(sizes(config)) < 2 or config.margin is not None or why_no_pilots(config):
         return []
-    full, lora = config.rates("full"), config.rates("lora")
-    shared = [one for one in full if one in lora]
-    of_method: list[tuple[Method, float]] = [
-        ("full", shared[0] if shared else full[0]),
-        ("lora", shared[0] if shared else lora[0]),
-    ]
+    methods: list[Method] = ["full", "lora"]
     return [
-        Run(method, learning_rate, sizes(config)[0], config.seeds + number)
+        Run(method, _shared_rates(config)[0], sizes(config)[0], config.seeds + number)
         for number in range(config.pilot_seeds)
-        for method, learning_rate in of_method
+        for method in methods
     ]
+
+
+def why_no_pilots(config: SweepConfig) -> str | None:
+    """Why no default margin can be had from this grid; None where it can."""
+    if len(config.methods) < 2:
+        return "the default margin needs pilot tunings of both methods; give --margin"
+    if not _shared_rates(config):
+        return "no learning rate was tried with both methods; give --margin"
+    return None
+
+
+def _shared_rates(config: SweepConfig) -> list[float]:
+    return [one for one in config.rates("full") if one in config.rates("lora")]
 
 
 def tune_options(config: SweepConfig, one: Run) -> dict[str, Any]:
@@ -194,11 +207,47 @@ def plan_sentences(config: SweepConfig) -> list[str]:
         f"{full} of them tune all parameters, and each keeps a whole checkpoint in OUT.",
     ]
     if len(sizes(config)) > 1 and config.margin is None and not first:
-        said.append(
-            "No margin: the default needs both methods, so no trend can be called flat; give "
-            "--margin to say how small a change is none."
-        )
+        said.append(f"No margin: {why_no_pilots(config)}; without one no trend is called flat.")
     return said
+
+
+def check_sizes(config: SweepConfig, there: int) -> None:
+    """Raises ConfigError where a size is more than the rows that are `there`."""
+    largest = max(size or there for size in sizes(config))
+    if largest > there:
+        raise ConfigError(
+            f"--sizes asks for {largest:,} rows, and {config.data} has {there:,}; ask for fewer."
+        )
+
+
+def check_plan(config: SweepConfig) -> list[str]:
+    """What was not checked; nothing is fetched, computed or written.
+
+    Raises UserError where the base is none, rows or prompts are not there, or a size is more than
+    a rows artefact holds.
+    """
+    unchecked = []
+    if resolve(config.base).kind == "hub":
+        unchecked.append(f"Not checked: whether the hub has {config.base}.")
+    unchecked += [
+        f"Not checked: whether the hub has {source}."
+        for source in (config.data, config.prompts)
+        if not _is_there(source)
+    ]
+    if (Path(config.data) / MANIFEST).exists():
+        check_sizes(config, int(open_artefact(Path(config.data)).counts["done"]))
+    elif config.sizes:
+        unchecked.append(f"Not checked: whether {config.data} has {max(config.sizes):,} rows.")
+    return unchecked
+
+
+def _is_there(source: str) -> bool:
+    """False for what only the hub can have; raises InputError for a file that is not there."""
+    if source.startswith("embedded:") or Path(source).expanduser().exists():
+        return True
+    if re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", source) and not Path(source).suffix:
+        return False
+    raise InputError(f"there is no file or folder {source}; check the path.")
 
 
 def _listed(seeds: list[int]) -> str:

@@ -18,7 +18,7 @@ from aftertune.config import StageConfig
 from aftertune.controls.sweep import ByPrompt, gap
 from aftertune.stats.equivalence import Margin
 
-VERSION = 1
+VERSION = 2  # a gap that is undecided gives no margin
 SHARE = 0.1  # of the gap between full tuning and LoRA
 FILE = "margin.json"
 
@@ -29,6 +29,9 @@ class MarginConfig(StageConfig):
     given_nats: float | None = None
     share_of_gap: float | None = None
     pilots: tuple[str, ...] = ()  # names of the pilot tunings
+    learning_rate: float | None = None  # of all pilots
+    size: int | None = None  # rows of each pilot
+    absent: str | None = None  # why there are no pilots
 
 
 def fix(
@@ -41,7 +44,7 @@ def fix(
 
     inputs: base, rows and prompts, and the pilots' shifts; pilots: values [S, P] of full tuning
     and of LoRA, where the margin is a share of their gap. A margin that cannot be had (the gap is
-    0) is absent in `about`, with the reason.
+    undecided) is absent in `about`, with the reason.
     """
     plan = Plan("margin", VERSION, config.given(), config, tuple(inputs))
     if found := artefact.find(out, plan):
@@ -76,14 +79,18 @@ def _margin(
     if config.given_nats is not None:
         return Margin(config.given_nats, "given by the user", now, "nothing"), None, None
     if pilots is None or config.share_of_gap is None:
-        return None, "the default margin needs pilot tunings of both methods", None
+        return None, config.absent or "there are no pilot tunings; give --margin", None
     found = gap(*pilots)
-    size = abs(found.interval.estimate or 0.0)
-    if size == 0:
-        return None, "full tuning and LoRA do not differ in the pilots", found.as_json()
+    low, high = found.interval.low, found.interval.high
+    if found.interval.estimate is None or low is None or high is None or low <= 0 <= high:
+        between = found.interval.reason or f"{low:.4g} to {high:.4g} nats per token"
+        reason = f"the pilots' gap is undecided ({between}); give --margin"
+        return None, reason, found.as_json()
+    size = abs(found.interval.estimate)
     rule = (
-        f"{config.share_of_gap:g} of the gap between full tuning and LoRA at the smallest size, "
-        "in mean KL(tuned from base) per token"
+        f"{config.share_of_gap:g} of the gap between full tuning and LoRA, both at the learning "
+        f"rate {config.learning_rate:g} on {config.size:,} rows, in mean KL(tuned from base) per "
+        "token"
     )
     source = f"pilot tunings: {', '.join(config.pilots)}"
     return Margin(config.share_of_gap * size, rule, now, source), None, found.as_json()

@@ -14,6 +14,7 @@ from aftertune.report.svg import Scale, line, linear, swatch, text, tick_label, 
 
 LETTERS = 17.0  # px from one line of letters to the next
 EDGE = 10.0
+LABEL_LINES = 4
 LABELS = 0.34  # of the width, at most, for the labels of rows
 
 Drawing = Mapping[str, Any]  # a block's picture, as blocks/shape.py describes it
@@ -134,7 +135,7 @@ class _Rows:
         return LETTERS * (max(label, why) if self.side else label + max(why, 1)) + 11.0
 
     def _label(self, row: Mapping[str, Any]) -> list[str]:
-        return wrapped(row["label"], self.label, 3)
+        return wrapped(row["label"], self.label, LABEL_LINES)
 
     def _reason(self, row: Mapping[str, Any]) -> list[str]:
         left = self.left + 6 if self.side else EDGE

@@ -13,7 +13,7 @@ from aftertune.report.seen import seen
 
 FEW_PROMPTS = 10  # below this, an interval over prompts is itself uncertain
 ALL_PAIRS = 4  # with more models, only neighbours in order of mean KL are compared
-CLEAR = 3.0  # a mean below so many times its noise floor does not stand out
+CLEAR = 3.0  # what lies within so many times its noise floor does not stand out
 
 Model = Mapping[str, Any]  # as in view.py
 Pair = Mapping[str, Any]  # first, second (names), difference (an estimate), n prompts in common
@@ -34,25 +34,45 @@ def moved(model: Model) -> str:
         return f"Nothing is said about how far {name} moved: {reason}."
     tokens = _tokens(model)
     if kl["estimate"] == 0:
-        return f"{name} did not move: KL(tuned from base) is 0 at every one of {tokens}."
+        still = "does not differ from the base" if model["base_template"] else "did not move"
+        return f"{name} {still}: KL(tuned from base) is 0 at every one of {tokens}{_read(model)}."
+    if floor is not None and (verdict := _beside_noise(kl, floor)):
+        return _noise(model, verdict)
     size = f"{numbers.with_interval(kl)} nats per token"
-    own = _text(model)
-    if floor is not None and _within(kl, floor):
-        return (
-            f"{name} did not move by more than the noise: mean KL(tuned from base) is {size} on "
-            f"{own}, and the same weights differ from themselves by {numbers.nats(floor)}."
-        )
+    start = f"moved by a mean KL(tuned from base) of {size}"
+    if model["base_template"]:
+        start = f"lies a mean KL(tuned from base) of {size} from the base,"
+    return f"{name} {start} on {_text(model)}{_in_floors(kl, floor)}. {_shares(model)}"
+
+
+def _noise(model: Model, verdict: str) -> str:
+    """What is said where the shift does not clearly stand above the noise floor."""
+    name, size = model["name"], numbers.with_interval(model["kl"])
+    if verdict == "within":
+        far = "lie further from the base" if model["base_template"] else "move by more"
+        start = f"{name} did not {far} than the noise"
+    else:
+        far = "lies further from the base" if model["base_template"] else "moved by more"
+        start = f"It is undecided whether {name} {far} than the noise"
     return (
-        f"{name} moved by a mean KL(tuned from base) of {size} on {own}"
-        f"{_in_floors(kl, floor)}. {_shares(model)}"
+        f"{start}: mean KL(tuned from base) is {size} nats per token on {_text(model)}, and the "
+        f"same weights differ from themselves by {numbers.nats(model['floor'])} (more than the "
+        f"noise is more than {CLEAR:g} times that)."
     )
 
 
 def _text(model: Model) -> str:
     """Which answers were scored: no KL is without the text that it was taken on."""
+    own = "its own answers" if model["sampled"] or model["given"] else "its own greedy answers"
     if model["text_of"]:
-        return f"answers of {numbers.listed(model['text_of'])}"
-    return "its own answers" if model["sampled"] or model["given"] else "its own greedy answers"
+        own = f"answers of {numbers.listed(model['text_of'])}"
+    return f"{own}{_read(model)}"
+
+
+def _read(model: Model) -> str:
+    """Under what the base read its prompts, where that is not what the tuned model read."""
+    template = model["base_template"]
+    return f", the base reading its prompts under {template}" if template else ""
 
 
 def _tokens(model: Model) -> str:
@@ -60,10 +80,18 @@ def _tokens(model: Model) -> str:
     return f"{numbers.plural(model['n_tokens'], 'token')} in {answers}"
 
 
-def _within(kl: Mapping[str, float | None], floor: float) -> bool:
-    low, mean = kl["low"], kl["estimate"]
+def _beside_noise(kl: Mapping[str, float | None], floor: float) -> str | None:
+    """ "within" the noise, "undecided", or None where the shift is clear of it.
+
+    Without an interval a small mean is undecided; a larger one is said as it is.
+    """
+    low, mean, high, clear = kl["low"], kl["estimate"], kl["high"], CLEAR * floor
     assert mean is not None
-    return mean < CLEAR * floor or (low is not None and low <= floor)
+    if low is None or high is None:
+        return "undecided" if mean <= clear else None
+    if high <= clear:
+        return "within"
+    return "undecided" if low <= clear else None
 
 
 def _in_floors(kl: Mapping[str, float | None], floor: float | None) -> str:
@@ -142,6 +170,7 @@ def cautions(models: Sequence[Model], pairs: Sequence[Pair]) -> list[str]:
         return []
     said = [
         _meaning(models, pairs),
+        _other_template(models),
         *_rates(models),
         *_bases(models),
         _scoring(models),
@@ -164,6 +193,16 @@ def _meaning(models: Sequence[Model], pairs: Sequence[Pair]) -> str:
     return (
         f"The 95% intervals speak of these models on prompts like these, {what}: another seed "
         f"or other rows would give other models.{few}{none}"
+    )
+
+
+def _other_template(models: Sequence[Model]) -> str:
+    names = [model["name"] for model in models if model["base_template"]]
+    if not names:
+        return ""
+    return (
+        f"The base read its prompts under another template than {numbers.listed(names)}: what the "
+        f"other template does is part of this number; it is not tuning alone."
     )
 
 

@@ -24,7 +24,7 @@ Array = npt.NDArray[np.float64]
 
 DRAWS = 2000
 LEVEL = 0.95
-METHOD = "expanded percentile bootstrap over responses"
+METHOD = "expanded percentile bootstrap over prompts"
 _CELLS = 2**22  # resampling weights held at once
 
 
@@ -145,7 +145,7 @@ def interval_of(estimate: float, drawn: Array, n: int, level: float) -> Interval
     if not np.isfinite(estimate):
         return Interval(None, None, None, n, level, reason="a value is not finite")
     if n == 1:
-        return Interval(estimate, None, None, 1, level, reason="one response has no interval")
+        return Interval(estimate, None, None, 1, level, reason="one prompt has no interval")
     usable = drawn[np.isfinite(drawn)]  # a resample may hold no group that contributes
     tail = _expanded_tail((1 - level) / 2, n)
     low, high = np.quantile(usable, [tail, 1 - tail])

@@ -15,6 +15,7 @@ _LABELS = {
 }
 # Of the rows' loss at the first step; above it the null's rows are not what the base would say.
 OWN_WORDS = 0.5
+UNIT = "nats per token, every answer weighing alike"
 _DRAWN = ("estimate", "low", "high", "reason")
 
 Estimate = Mapping[str, Any]
@@ -43,8 +44,8 @@ def block(about: Mapping[str, Any]) -> dict[str, Any]:
 def _sentences(model: str, found: Mapping[str, Any]) -> list[str]:
     headline = found["headline"]["per_response"]
     said = [
-        f"KL({model} from the base) is {numbers.with_interval(headline)} nats per response on the "
-        f"answers of {model} itself."
+        f"KL({model} from the base) is {numbers.with_interval(headline)} {UNIT}, on the answers "
+        f"of {model} itself."
     ]
     if headline["estimate"] is None:
         return [f"Nothing is compared: {headline['reason']}."]
@@ -94,7 +95,7 @@ def _spread(model: str, other: Mapping[str, Any]) -> str:
             f"whether the two headlines differ is undecided ({numbers.with_interval(gap)} nats)"
         )
     return (
-        f"The other seed's own KL from the base, on its own answers, is {size} nats per response; "
+        f"The other seed's own KL from the base, on its own answers, is {size} {UNIT}; "
         f"{verdict}, paired over {numbers.plural(other['n_prompts'], 'prompt')}."
     )
 
@@ -110,7 +111,7 @@ def share_of(share: float | None) -> str:
 
 def _label(name: str, model: str) -> str:
     pair, text = (part.format(model=model) for part in _LABELS[name])
-    return f"{pair}, on answers of {text}"
+    return f"on answers of {text}: {pair}"  # whose answers first: a long label is cut at its end
 
 
 def _picture(model: str, found: Mapping[str, Any], absent: Mapping[str, str]) -> dict[str, Any]:
@@ -123,11 +124,15 @@ def _picture(model: str, found: Mapping[str, Any], absent: Mapping[str, str]) ->
         rows.append({"label": _label(name, model), **{key: values[key] for key in _DRAWN}})
     headline = found["headline"]["per_response"]["estimate"]
     line = None if headline is None else {"at": headline, "label": f"shift of {model}"}
-    return {"kind": "intervals", "x_label": "KL, nats per response", "rows": rows, "line": line}
+    x_label = f"KL(tuned from base, or from another seed), {UNIT}"
+    return {"kind": "intervals", "x_label": x_label, "rows": rows, "line": line}
 
 
 def _table(model: str, found: Mapping[str, Any]) -> dict[str, Any]:
-    columns = ["KL", "nats per response", "nats per token", "share of the shift", "shift less this"]
+    columns = [
+        "KL, nats per token", "every answer alike", "every token alike", "share of the shift",
+        "shift less this",
+    ]  # fmt: skip
     rows = []
     for name in _LABELS:
         if name not in found:
@@ -152,10 +157,11 @@ def _cautions(found: Mapping[str, Any], absent: Mapping[str, str]) -> list[str]:
     ]
     rows = found["null_rows"]
     if "null" in found and rows["answers_cut"]:
+        were = "was" if rows["answers_cut"] == 1 else "were"
         said.append(
             f"{rows['answers_cut']:,} of the base's answers had not ended after "
-            f"{rows['max_new_tokens']:,} tokens and were cut there, so the null tuning also learns "
-            "to stop."
+            f"{rows['max_new_tokens']:,} tokens and {were} cut there, so the null tuning also "
+            "learns to stop."
         )
     if "null" in found and rows["first_loss_nats"] > OWN_WORDS * rows["first_loss_of_rows_nats"]:
         said.append(
@@ -166,7 +172,8 @@ def _cautions(found: Mapping[str, Any], absent: Mapping[str, str]) -> list[str]:
         )
     if "null" in found and rows["left_out"]:
         left = numbers.plural(rows["left_out"], "row")
-        said.append(f"{left} got no answer from the base and are not in the null tuning.")
+        are = "is" if rows["left_out"] == 1 else "are"
+        said.append(f"{left} got no answer from the base and {are} not in the null tuning.")
     reasons: dict[str, list[str]] = {}
     for name, reason in absent.items():
         reasons.setdefault(reason, []).append(name.replace("_own", " on its own answers"))

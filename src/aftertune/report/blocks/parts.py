@@ -12,6 +12,7 @@ _VARIANTS = {
     "style": "from the style twin, the base's own template",
     "both": "from the style twin, the tuned model's template",
 }
+UNIT = "nats per token, every answer weighing alike"
 FEW_PROMPTS = 10
 CLEARLY_CHANGED = 0.9  # share of the twin's words; below it the twin keeps too much of its rows
 
@@ -24,7 +25,8 @@ def block(about: Mapping[str, Any]) -> dict[str, Any]:
     shown = {
         "control": "parts",
         "model": model,
-        "question": f"What is the shift of {model} made of: template, style or content?",
+        "question": f"What lies between {model} and the base as it is used: template, style or "
+        "content?",
     }
     if not found:
         sentences = [f"Not parted: {about['absent']['parts']}"]
@@ -43,15 +45,17 @@ def _sentences(model: str, found: Mapping[str, Any]) -> list[str]:
     whole = means["variants"]["none"]
     own = found["templates"]["own"]
     text = numbers.plural(found["n_responses"], "answer")
+    stops = "stop tokens left out" if found["stops_known"] else "stop tokens counted"
     said = [
         f"KL({model} from the base under its own template, {own}) is "
-        f"{numbers.with_interval(whole)} nats per response, on {text} of {model} itself, stop "
-        "tokens left out."
+        f"{numbers.with_interval(whole)} {UNIT}, on {text} of {model} itself, {stops}."
     ]
     if whole["estimate"] is None:
         return [f"Nothing is said about the parts: {whole['reason']}."]
     if whole["estimate"] == 0:
         return [*said, "There is no shift to part."]
+    if not found["templates"]["same"]:
+        said.append(_headline(found["templates"]["tuned"], whole, means["variants"]["template"]))
     said += [
         _same_template(own)
         if name == "template" and found["templates"]["same"]
@@ -61,6 +65,16 @@ def _sentences(model: str, found: Mapping[str, Any]) -> list[str]:
     if not found["templates"]["same"]:
         said.append(_together(means["together"]))
     return [*said, _twin(found["twin"])]
+
+
+def _headline(tuned: str | None, whole: Estimate, shift: Estimate) -> str:
+    """The shift that every other part of the page is about, beside the whole that is parted."""
+    name = f", {tuned}," if tuned else ""
+    size = numbers.with_interval(shift)
+    start = f"The headline shift, both under the tuned model's template{name} is {size}"
+    if shift["estimate"] > whole["estimate"]:
+        return f"{start}, more than that: it holds no template."
+    return f"{start} of that: it holds no template."
 
 
 def _same_template(own: str) -> str:
@@ -115,7 +129,7 @@ def _picture(model: str, found: Mapping[str, Any]) -> dict[str, Any]:
     parts = found["per_response"]["parts"]
     return {
         "kind": "intervals",
-        "x_label": f"part of KL({model} from the base), nats per response, on its own answers",
+        "x_label": f"part of KL({model} from the base), {UNIT}, on its own answers",
         "rows": [{"label": name, **{key: parts[name][key] for key in _DRAWN}} for name in PARTS],
         "line": {"at": 0.0, "label": "no part"},
     }
@@ -144,7 +158,10 @@ def _table(found: Mapping[str, Any]) -> dict[str, Any]:
         ]
         for name in PARTS
     ]
-    columns = ["KL(tuned from ...)", "nats per response", "share", "nats per token", "share"]
+    columns = [
+        "KL(tuned from ...), nats per token", "every answer alike", "share", "every token alike",
+        "share",
+    ]  # fmt: skip
     return {"columns": columns, "rows": rows}
 
 
@@ -186,14 +203,20 @@ def _cautions(found: Mapping[str, Any]) -> list[str]:
     kept = {name: n for name, n in exchanged["kept"].items() if n}
     if kept:
         names = {"code": "code", "other": "scripts that are not Latin"}
-        words = [f"{n:,} words in {names[name]}" for name, n in kept.items()]
-        said.append(f"{numbers.listed(words)} were left as they are, and count as style.")
+        words = [f"{numbers.plural(n, 'word')} in {names[name]}" for name, n in kept.items()]
+        was, count = ("was", "counts") if sum(kept.values()) == 1 else ("were", "count")
+        said.append(f"{numbers.listed(words)} {was} left as found, and {count} as style.")
     if found["n_prompts"] < FEW_PROMPTS:
-        said.append(f"{numbers.plural(found['n_prompts'], 'prompt')} are few for an interval.")
-    if found["not_in_all_four"]:
-        left = numbers.plural(found["not_in_all_four"], "answer")
-        said.append(f"{left} could not be scored in all four comparisons and are left out.")
-    if found["only_a_stop"]:
-        left = numbers.plural(found["only_a_stop"], "answer")
-        said.append(f"{left} hold a stop token alone and are left out.")
+        prompts = numbers.plural(found["n_prompts"], "prompt")
+        gives = "gives no interval" if found["n_prompts"] == 1 else "are few for an interval"
+        said.append(f"{prompts} {gives}.")
+    if not found["stops_known"]:
+        said.append("Which tokens end an answer is not recorded, so stop tokens are counted here.")
+    if n := found["not_in_all_four"]:
+        left, are = numbers.plural(n, "answer"), "is" if n == 1 else "are"
+        said.append(f"{left} could not be scored in all four comparisons and {are} left out.")
+    if n := found["only_a_stop"]:
+        left = numbers.plural(n, "answer")
+        hold = "holds a stop token alone and is" if n == 1 else "hold a stop token alone and are"
+        said.append(f"{left} {hold} left out.")
     return said

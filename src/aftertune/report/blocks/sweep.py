@@ -10,6 +10,7 @@ from typing import Any
 from aftertune.report.numbers import NONE, listed, nats, percent, plural, rate, with_interval
 from aftertune.shift.categories import CATEGORIES
 
+_COMPARED = ("methods", "rates", "turned_round")
 NAMES = {"full": "full", "lora": "LoRA"}
 Y_LABEL = "mean KL(tuned from base), nats per token, on the tuned model's own answers"
 
@@ -77,27 +78,44 @@ def _answer(found: Mapping[str, Any], absent: Mapping[str, str]) -> str:
         return (
             f"Undecided: {absent.get('methods', 'no learning rate was tried with both methods')}."
         )
-    method = any(_sign(one["difference"]) for one in found["methods"])
-    of_rate = any(_sign(one["difference"]) for one in found["rates"])
-    turned = any(_sign(one["difference"]) > 0 for one in found["turned_round"])
     if not found["rates"]:
         return (
             "Undecided: only one learning rate was tried with each method, so a difference at it "
             "cannot be told from one that another rate would close."
         )
-    if method and of_rate:
-        end = (
-            ": at an equal rate the methods differ, and a higher rate for LoRA turns their order "
-            "round."
-            if turned
-            else ": at an equal rate the methods differ, and so do rates of one method."
-        )
-        return "Both" + end
-    if of_rate:
-        return "The rate, as far as seen: at an equal rate no difference of the methods was found."
-    if method:
-        return "The method, as far as seen: between the rates tried no difference was found."
-    return "Undecided: neither methods at an equal rate nor rates of a method differ visibly."
+    methods, rates = (_signs(found[name]) for name in ("methods", "rates"))
+    turned = _signs(found["turned_round"])
+    said = (
+        f"{_verdict(methods, rates)}: at an equal rate and size, "
+        f"{_way(methods, 'full', 'LoRA')}; within a method and size, "
+        f"{_way(rates, 'the highest rate', 'the lowest')}"
+    )
+    if {*methods, *turned} == {1} and turned:
+        said += "; a higher rate for LoRA turns the order of the methods round"
+    return f"{said}."
+
+
+def _signs(compared: Sequence[Mapping[str, Any]]) -> list[int]:
+    return [_sign(one["difference"]) for one in compared]
+
+
+def _verdict(methods: Sequence[int], rates: Sequence[int]) -> str:
+    """Method, rate or both, only where every comparison of a kind says the same."""
+    if len(set(methods)) > 1 or len(set(rates)) > 1:
+        return "Mixed"
+    if methods[0] and rates[0]:
+        return "Both"
+    if rates[0]:
+        return "The rate, as far as seen"
+    return "The method, as far as seen" if methods[0] else "Undecided"
+
+
+def _way(signs: Sequence[int], first: str, second: str) -> str:
+    """Which lies above which, and at how many of the comparisons."""
+    n = len(signs)
+    known = [(first, second, signs.count(1)), (second, first, signs.count(-1))]
+    said = [f"{above} lies above {below} at {k} of {n}" for above, below, k in known if k]
+    return listed(said) if said else f"no difference was found (0 of {n})"
 
 
 def _equal_rate(found: Mapping[str, Any]) -> list[str]:
@@ -166,13 +184,23 @@ def _margin(found: Mapping[str, Any], absent: Mapping[str, str]) -> str:
 
 def _scope(found: Mapping[str, Any]) -> str:
     seeds = listed([str(seed) for seed in found["seeds"]])
-    prompts = plural(found["n_prompts"], "prompt")
+    prompts = _prompts(found)
     if found["speaks_of"] == "method":
         return f"Intervals draw seeds ({seeds}) and {prompts} again: they speak of the method."
     word = "seed" if len(found["seeds"]) == 1 else "seeds"
     return (
         f"Intervals draw {prompts} again ({word} {seeds}): they speak of these tuned models only."
     )
+
+
+def _prompts(found: Mapping[str, Any]) -> str:
+    """How many prompts the statements rest on; a prompt without an answer counts in none."""
+    stated = [one["kl_per_token"] for one in found["cells"]]
+    stated += [one["difference"] for name in _COMPARED for one in found[name]]
+    stated += [one["slope"] for one in found["trends"]]
+    fewest = min(one["n_prompts"] for one in stated)
+    asked = plural(found["n_prompts"], "prompt")
+    return asked if fewest == found["n_prompts"] else f"at least {fewest:,} of {asked}"
 
 
 def _floor(found: Mapping[str, Any]) -> str:
@@ -197,7 +225,7 @@ def _cautions(found: Mapping[str, Any], absent: Mapping[str, str]) -> list[str]:
         said.append(
             "More rows also meant more steps here; --steps compares sizes at an equal number."
         )
-    compared = sum(len(found[name]) for name in ("methods", "rates", "turned_round", "trends"))
+    compared = sum(len(found[name]) for name in (*_COMPARED, "trends"))
     if compared > 2:
         said.append(
             f"{compared} comparisons, each with its own 95% interval: of twenty that hold nothing, "
@@ -245,7 +273,7 @@ def _by(cells: Sequence[Mapping[str, Any]], x: str) -> list[Mapping[str, Any]]:
 
 def _table(found: Mapping[str, Any]) -> dict[str, Any]:
     seeds = ", ".join(str(seed) for seed in found["seeds"])
-    columns = ["method", "rate", "rows", "steps", "KL per token", "KL per response", *CATEGORIES,
+    columns = ["method", "rate", "rows", "steps", "KL per token", "every answer alike", *CATEGORIES,
                f"KL per token of seed {seeds}"]  # fmt: skip
     return {"columns": columns, "rows": [_row(cell) for cell in found["cells"]]}
 

@@ -82,7 +82,7 @@ def _picture(model: str, found: Found) -> dict[str, Any]:
 
 
 def _table(found: Found) -> dict[str, Any]:
-    columns = ["what lies between", "nats per token", "nats per response"]
+    columns = ["what lies between", "nats per token", "every answer alike"]
     rows = []
     for name, label in _LABELS.items():
         means = found["kl"][name]

@@ -40,7 +40,7 @@ def block(about: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **shown,
         "sentences": sentences,
-        "picture": _picture(main["matched"]) if main["matched"] else None,
+        "picture": _picture(main["matched"]),
         "table": _table(found),
         "cautions": _cautions(found),
     }
@@ -118,13 +118,18 @@ def _beyond(name: str, matched: Found) -> str:
     )
 
 
-def _picture(matched: Found) -> dict[str, Any]:
+def _picture(matched: Found | None) -> dict[str, Any] | None:
+    """The differences; None where there are none to draw: all are 0 and none has an interval."""
+    if matched is None:
+        return None
     rows = [
         _drawn(f"{name} words", matched["categories"][name]["difference"]) for name in _CATEGORIES
     ]
     for name in ("shifted", "marginal"):
         held = matched["versus_unshifted"][name]
         rows.append(_drawn(f"{name} minus unshifted, equally frequent", held["at_equal_frequency"]))
+    if all(row["estimate"] == 0 and row["low"] is None for row in rows):
+        return None
     return {
         "kind": "intervals",
         "x_label": "found in the rows seen minus found in rows never seen, percentage points",
