@@ -15,7 +15,7 @@ from aftertune.report.blocks import BUILDERS
 from aftertune.report.blocks.shape import checked
 from aftertune.report.config import ReportConfig
 from aftertune.report.controls import NONE_RUN, section
-from aftertune.report.run import ReportInputs, ReportModel, run, shown
+from aftertune.report.run import VERSION, ReportInputs, ReportModel, run, shown
 
 ROWS = intervals_picture([interval_row("raw", 0.1, 0.05, 0.2)], (0.001, "noise floor"))
 
@@ -148,4 +148,6 @@ def test_controls_name_another_page(tmp_path: Path) -> None:
     found = run(ReportConfig(), inputs, tmp_path, Silent())
     assert found.id != without.id
     assert ["control-made m", control.id] in shown(found)["how"]["inputs"]
-    assert json.loads((found.folder / "manifest.json").read_text("utf-8"))["stage_version"] == 2
+    assert (
+        json.loads((found.folder / "manifest.json").read_text("utf-8"))["stage_version"] == VERSION
+    )

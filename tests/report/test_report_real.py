@@ -36,7 +36,7 @@ def test_from_prompts_to_the_page(tmp_path: Path, tiny_llama: Path, tiny_llama_o
     folder = run(ReportConfig(), inputs, out, progress).folder
     found = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
     said = found["conclusion"]["findings"]
-    assert said[0].startswith("other moved by a mean KL(tuned from base) of")
+    assert said[0].startswith("other lies a mean KL(tuned from base) of")
     assert said[1].startswith("itself did not move: KL(tuned from base) is 0 at every one of")
     assert said[2].startswith("other moved further than itself")
     assert found["models"][0]["learning_rate"] is None

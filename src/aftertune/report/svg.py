@@ -45,13 +45,16 @@ def linear(low: float, high: float, start: float, end: float) -> Scale:
     return lambda value: start + (value - low) / width * (end - start)
 
 
+_TINIEST = 1e-290  # a fifth of less has no logarithm
+
+
 def ticks(low: float, high: float, about: int = 5) -> list[float]:
     """Round values from at or below `low` to at or above `high`; steps of 1, 2 or 5 x 10^k.
 
     >>> ticks(0, 0.17)
     [0.0, 0.05, 0.1, 0.15, 0.2]
     """
-    if not high > low:
+    if not high - low > _TINIEST:
         high = low + 1.0
     raw = (high - low) / about
     power = 10.0 ** math.floor(math.log10(raw))
