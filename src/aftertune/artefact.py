@@ -427,8 +427,9 @@ def hash_file(path: Path) -> str:
 
 def write_durably(path: Path, write: Callable[[Path], object]) -> None:
     """`write(temporary path)`, then sync and rename, so that `path` is whole or absent."""
-    group = parallel.group()
-    own = "" if group.first else f".{group.rank}"  # several processes may write one file
+    # Several processes may write one file. Nobody waits here for the others: a callback in
+    # somebody's own training writes from one of them alone.
+    own = "" if parallel.is_first() else f".{os.environ['RANK']}"
     temporary = path.with_name(f"{path.name}{own}{_TMP}")
     write(temporary)
     with temporary.open("rb+") as stream:
