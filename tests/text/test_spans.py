@@ -114,6 +114,12 @@ def test_broken_bytes_by_hand():
     assert of_ids(SENTENCEPIECE, byte_ids(SENTENCEPIECE, b"\xe2\x82")) == [(0, 1), (1, 2)]
 
 
+def test_the_beginning_of_a_surrogate_is_two_broken_characters():
+    # ED may begin a character but A0 may not follow it: one U+FFFD for each
+    assert of_ids(BYTE_LEVEL, byte_ids(BYTE_LEVEL, b"\xed\xa0")) == [(0, 1), (1, 2)]
+    assert of_ids(BYTE_LEVEL, byte_ids(BYTE_LEVEL, b"\xed\xa0a")) == [(0, 1), (1, 2), (2, 3)]
+
+
 @pytest.mark.parametrize("tokenizer", [BYTE_LEVEL, SENTENCEPIECE], ids=["byte-level", "fallback"])
 @settings(max_examples=150, deadline=None)
 @given(data=st.binary(max_size=24))

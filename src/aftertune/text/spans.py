@@ -9,7 +9,6 @@ Fast tokenizers are taken apart into the bytes of every token, which is exact an
 number of tokens; other tokenizers are decoded in a moving window. Nothing is tokenised again.
 """
 
-import codecs
 import json
 from collections.abc import Sequence
 from typing import Any
@@ -171,34 +170,30 @@ def _byte_level(name: str) -> bytes:
 
 
 def _characters_of_bytes(data: bytes) -> tuple[list[int], str]:
-    """For each byte the index of the character that it is part of, and the decoded text."""
-    decoder = codecs.getincrementaldecoder("utf-8")("replace")
-    places = [0] * len(data)
+    """For each byte the index of the character that it is part of, and the decoded text.
+
+    Bytes that are broken are cut as Unicode advises and every decoder has it: the longest beginning
+    of a character becomes one U+FFFD, and a byte that begins none another.
+    """
+    places: list[int] = []
     written: list[str] = []
-    n_characters = 0
-    waiting: list[int] = []  # bytes of a character that is not complete yet
-    for index in range(len(data)):
-        out = decoder.decode(data[index : index + 1])
-        broken = bool(waiting) and bool(out) and (len(out) > 1 or bool(decoder.getstate()[0]))
-        if broken:  # what waited became U+FFFD, and this byte begins anew
-            for place in waiting:
-                places[place] = n_characters
-            waiting = []
+    n_characters = at = 0
+    while at < len(data):
+        try:
+            good, broken = data[at:].decode("utf-8"), 0
+        except UnicodeDecodeError as error:
+            good, broken = data[at : at + error.start].decode("utf-8"), error.end - error.start
+        for character in good:
+            width = len(character.encode("utf-8"))
+            places += [n_characters] * width
             n_characters += 1
-            out_of_this = out[1:]
-        else:
-            out_of_this = out
-        waiting.append(index)
-        if out_of_this:
-            for place in waiting:
-                places[place] = n_characters
-            waiting = []
+            at += width
+        written.append(good)
+        if broken:
+            places += [n_characters] * broken
             n_characters += 1
-        written.append(out)
-    tail = decoder.decode(b"", final=True)
-    for place in waiting:
-        places[place] = n_characters
-    written.append(tail)
+            at += broken
+            written.append(_REPLACEMENT)
     return places, "".join(written)
 
 
