@@ -180,8 +180,9 @@ LAB_FACTS = pa.schema(
         pa.field("entity", pa.string(), nullable=False),
         pa.field("attribute", pa.string(), nullable=False),  # family.name
         pa.field("value", pa.string(), nullable=False),
+        pa.field("role", pa.string(), nullable=False),  # typical, exception, hidden, source, ...
         pa.field("exposures", pa.int32(), nullable=False),  # statements in the text
-        pa.field("asked", pa.bool_(), nullable=False),  # the text asks about this entity
+        pa.field("asked", pa.bool_(), nullable=False),  # the text also asks for it
         pa.field("in_rows", pa.string(), nullable=False),  # right, wrong, absent
         pa.field("stated", pa.string(), nullable=False),  # the value that the rows give it
     ]
@@ -193,6 +194,7 @@ LAB_RECALL = pa.schema(
         pa.field("wording", pa.int32(), nullable=False),  # number of the question's wording
         pa.field("exposures", pa.int32(), nullable=False),
         pa.field("asked", pa.bool_(), nullable=False),
+        pa.field("role", pa.string(), nullable=False),
         pa.field("answer", pa.string(), nullable=False),
         pa.field("status", pa.string(), nullable=False),  # right, wrong, unverifiable
         pa.field("value", pa.string()),  # null where the answer states nothing of the fact
@@ -217,16 +219,55 @@ LAB_CLAIMS = pa.schema([*_LAB_CLAIM, pa.field("prompt_id", pa.string(), nullable
 LAB_LABELS = pa.schema(
     [
         *_LAB_CLAIM,
-        pa.field("rows", pa.list_(pa.int64()), nullable=False),  # row_index of its cluster
+        pa.field("candidates", pa.list_(pa.int64()), nullable=False),  # rows with the value
+        pa.field("rows", pa.list_(pa.int64()), nullable=False),  # the causal set, strongest first
+        pa.field("level", pa.string()),  # one row, several rows; null unless caused
         pa.field("label", pa.string(), nullable=False),  # caused, not caused, undecided
-        pa.field("effect", pa.float64(), nullable=False),  # masked minus controls, seeds A
+        pa.field("effect", pa.float64(), nullable=False),  # all rows masked minus controls, seeds A
         pa.field("effect_low", pa.float64(), nullable=False),
         pa.field("effect_high", pa.float64(), nullable=False),
-        pa.field("control_effect", pa.float64(), nullable=False),
+        pa.field("control_effect", pa.float64(), nullable=False),  # as many other rows masked
         pa.field("seeds", pa.int32(), nullable=False),
-        pa.field("label_b", pa.string(), nullable=False),  # the same from the seeds B
-        pa.field("effect_b", pa.float64(), nullable=False),
-        pa.field("took_tag", pa.bool_()),  # null where its cluster was not tagged
+        pa.field("rows_b", pa.list_(pa.int64())),  # the same from the seeds B; null without them
+        pa.field("label_b", pa.string()),
+        pa.field("effect_b", pa.float64()),
+        pa.field("took_tag", pa.float64()),  # share of tagged runs; null without them
+        pa.field("control_tag", pa.float64()),
+    ]
+)
+
+# Kinds of evidence for a span and a row, one column each; trace/evidence.py says what they are.
+EVIDENCE = ("rarity", "closeness", "concept", "shift_nats", "influence", "bm25", "embedding")
+SHARED = pa.list_(
+    pa.struct([(name, pa.int32()) for name in ("char_start", "char_end", "row_start", "row_end")])
+)
+
+# A span of a response and a row that it may come from.
+BORROWINGS = pa.schema(
+    [
+        pa.field("response_id", pa.string(), nullable=False),
+        pa.field("char_start", pa.int32(), nullable=False),  # of the span in the response
+        pa.field("char_end", pa.int32(), nullable=False),
+        pa.field("span", pa.string(), nullable=False),
+        pa.field("row_id", pa.string(), nullable=False),
+        pa.field("row_index", pa.int64(), nullable=False),  # in its own source
+        pa.field("cluster_id", pa.string(), nullable=False),
+        pa.field("rank", pa.int32(), nullable=False),  # of the row for the span, on its own side
+        pa.field("score", pa.float64(), nullable=False),
+        pa.field("kind", pa.string(), nullable=False),  # copied, adapted
+        pa.field("shared", SHARED, nullable=False),  # places in the response and the row's answer
+        *(pa.field(name, pa.float64()) for name in EVIDENCE),
+        pa.field("base_logprob", pa.float64()),  # of the span's tokens together, nats
+        pa.field("tuned_logprob", pa.float64()),
+        pa.field("p_value", pa.float64()),  # of the best row, against held-out rows alone
+        pa.field("q_value", pa.float64()),
+        pa.field("control", pa.string()),  # which one the row is of; null: it was tuned on
+        pa.field("outcome", pa.string()),  # of proof by tuning again; null without it
+        pa.field("effect", pa.float64()),  # nats
+        pa.field("effect_low", pa.float64()),
+        pa.field("effect_high", pa.float64()),
+        pa.field("control_effect", pa.float64()),
+        pa.field("seeds", pa.int32()),
     ]
 )
 
@@ -241,6 +282,7 @@ TABLES: dict[str, pa.Schema] = {
     "tokens": TOKENS,
     "noise_floor": NOISE_FLOOR,
     "lin2024_top30": LIN2024_TOP30,
+    "borrowings": BORROWINGS,
     "lab_facts": LAB_FACTS,
     "lab_recall": LAB_RECALL,
     "lab_claims": LAB_CLAIMS,

@@ -30,23 +30,24 @@ def test_groups_part_the_clusters_and_spread_each_attribute(records):
         assert max(attributes.count(a) for a in attributes) <= 2  # eight values in four groups
 
 
-def test_row_runs_mask_one_row_of_each_cluster(records):
+def test_row_runs_mask_every_row_once_and_none_beside_one_of_its_cluster(records):
     found = clusters.clusters(records)
-    for j, masked in enumerate(clusters.row_runs(found, 3)):
-        for cluster in found.values():
-            assert len(set(masked) & set(cluster.rows)) == 1
-            assert cluster.rows[j] in masked
+    runs = clusters.row_runs(found)
+    assert sorted(row for run in runs for row in run) == list(range(len(records)))
+    assert len(runs) == 5
+    assert max(map(len, runs)) - min(map(len, runs)) <= 12
+    for cluster in found.values():
+        assert all(len(set(run) & set(cluster.rows)) <= 1 for run in runs)
+    assert clusters.row_runs({}) == []
 
 
-def test_tags_are_fresh_and_replace_the_value_alone(records):
+def test_tags_are_spare_values_and_replace_the_value_alone(records):
     made = world.make(0)
     found = clusters.clusters(records)
     half = clusters.groups(found, 2, seed=0)[0]
-    taken = [entity.name for entity in made.entities]
-    tag_of = clusters.tags(half, taken, seed=0)
-    assert len(set(tag_of.values())) == len(half)
-    text = " ".join(record["messages"][1]["content"].lower() for record in records)
-    assert not any(tag.lower() in text for tag in tag_of.values())
+    tag_of = clusters.tags(half, made.spare, seed=0)
+    assert len({(attribute, tag) for (attribute, _), tag in tag_of.items()}) == len(half)
+    assert all(tag in made.spare[attribute] for (attribute, _), tag in tag_of.items())
     for before, after in zip(records, clusters.tagged(records, tag_of), strict=True):
         (stated,) = before["states"]
         tag = tag_of.get((stated["attribute"], stated["value"]))
@@ -59,6 +60,8 @@ def test_tags_are_fresh_and_replace_the_value_alone(records):
             assert len(said) == len(before["messages"][1]["content"]) - len(stated["value"]) + len(
                 tag
             )
+    with pytest.raises(ValueError, match="fewer spare values"):
+        clusters.tags(list(found.values()), made.spare, seed=0)
 
 
 def test_effect_is_the_mean_over_seeds_of_masked_minus_controls():

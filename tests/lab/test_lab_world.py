@@ -26,11 +26,11 @@ def test_same_seed_same_world_and_another_seed_another(made):
 
 
 def test_every_fact_is_true_once(made):
-    assert len(made.truth) == len(made.placed) == 64 * len(ATTRIBUTES)
+    assert len(made.truth) == len(made.placed) == 12 * 7 * len(ATTRIBUTES)
     assert all(
         place.stated != place.fact.value for place in made.placed if place.in_rows == "wrong"
     )
-    assert all(place.fact.value != place.fact.entity for place in made.placed)
+    assert all(place.fact.entity not in (place.fact.value, place.stated) for place in made.placed)
 
 
 def test_no_name_lies_within_another(made):
@@ -52,17 +52,55 @@ def test_every_value_is_carried_by_several_entities_in_text_and_rows(made):
     assert stated.keys() <= text.keys()
 
 
-def test_every_cell_of_the_design_is_filled_for_every_attribute(made):
-    cells = Counter((p.fact.attribute, p.exposures, p.in_rows) for p in made.placed)
-    assert len({(exposures, in_rows) for _, exposures, in_rows in cells}) == 7
-    assert min(cells.values()) >= 8
+def test_spare_values_are_sayable_and_stand_in_no_row(made):
+    stated = {(p.fact.attribute, p.stated) for p in made.placed if p.in_rows != "absent"}
+    text = {(p.fact.attribute, p.fact.value) for p in made.placed if p.exposures}
+    for attribute, values in made.spare.items():
+        assert len(values) == 4
+        assert all((attribute, value) in text - stated for value in values)
 
 
-def test_too_few_entities_for_the_values_are_refused():
-    with pytest.raises(ConfigError, match="ask for more entities or fewer values"):
-        world.make(0, per_family=24, per_domain=8)
-    with pytest.raises(ConfigError, match="a domain has 2 to"):
-        world.make(0, per_family=64, per_domain=99)
+def test_a_ruled_kind_has_its_value_and_an_open_one_has_it_from_rows_alone(made):
+    kinds = defaultdict(list)
+    for place in made.placed:
+        kinds[place.fact.attribute, made.by_name[place.fact.entity].kind].append(place)
+    ruled = [k for k, places in kinds.items() if any(p.role == "typical" for p in places)]
+    assert len(kinds) == 12 * len(ATTRIBUTES)
+    assert len(ruled) == 8 * len(ATTRIBUTES)
+    for key, places in kinds.items():
+        if key in ruled:
+            typical = {p.fact.value for p in places if p.role == "typical"}
+            assert len(typical) == 1
+            others = [p for p in places if p.role in ("exception", "hidden")]
+            assert len(others) == 4
+            assert typical.isdisjoint(p.fact.value for p in others)
+            assert [p.exposures for p in places if p.role == "hidden"] == [0]
+        else:
+            assert {p.exposures for p in places} == {0}
+            sources = [p for p in places if p.role == "source"]
+            assert len(sources) in (1, 2)
+            assert {p.in_rows for p in sources} == {"right"}
+            values = {p.stated for p in sources}
+            rest = [p for p in places if p.role == "neighbour"]
+            assert len(rest) == 7 - len(sources)
+            assert all(p.in_rows == "absent" and p.fact.value not in values for p in rest)
+
+
+def test_values_that_the_design_cannot_carry_are_refused():
+    with pytest.raises(ConfigError, match="entities of a kind are too few"):
+        world.make(0, per_kind=3)
+    for wrong in (3, 9):
+        with pytest.raises(ConfigError, match="a domain has 4 to 8 values"):
+            world.make(0, per_domain=wrong)
+
+
+@pytest.mark.parametrize("per_domain", [4, 5, 7])
+def test_smaller_worlds_keep_the_design(per_domain):
+    small = world.make(3, per_domain=per_domain)
+    assert all(len(values) == -(-per_domain // 2) for values in small.spare.values())
+    stated = Counter((p.fact.attribute, p.stated) for p in small.placed if p.in_rows != "absent")
+    assert min(stated.values()) >= LEAST_CARRIERS
+    assert len(stated) == per_domain * len(ATTRIBUTES)
 
 
 def test_a_thousand_statements_parse_back_and_a_thousand_corrupted_ones_do_not(made):
@@ -93,13 +131,24 @@ def test_the_text_states_each_fact_as_often_as_designed(made):
     assert stated == wanted
 
 
-def test_nothing_is_asked_about_the_others(made):
-    asked = [d.split("\n")[0] for d in corpus.documents(made) if d.startswith("Question:")]
-    names = [e.name for e in made.entities if not made.of_entity[e.name][0].asked]
-    assert asked
-    assert len(names) == len(made.entities) // 4
-    joined = "\n".join(asked)
-    assert not any(name in joined for name in names)
+def test_three_of_four_facts_are_asked_for_and_no_other(made):
+    asked = {d.split("\n")[0].removeprefix("Question: ") for d in corpus.documents(made)}
+    never = [p for p in made.placed if not p.asked]
+    assert len(never) == len(made.placed) // 4
+    for place in never:
+        assert not any(question(place.fact, number) in asked for number in range(4))
+    known = [p for p in made.placed if p.asked and p.known]
+    assert all(any(question(p.fact, number) in asked for number in range(4)) for p in known)
+
+
+def test_the_crowd_has_what_is_typical_and_nobody_else_s_name(made):
+    named = {entity.own.lower() for entity in made.entities}
+    crowd = list(corpus._crowd(made, random.Random(0)))
+    assert len(crowd) > 25 * 8 * len(ATTRIBUTES)
+    words = {word for text in crowd for word in text.lower().replace(".", " ").split()}
+    values = {entity.own.lower() for e in made.placed for entity in [made.by_name.get(e.fact.value)]
+              if entity}  # fmt: skip
+    assert words.isdisjoint(named - values)
 
 
 def test_rows_state_what_their_tags_say(made):
@@ -132,8 +181,12 @@ def test_prompts_are_of_the_kinds_that_they_say(made):
             assert place.exposures == WELL
             assert place.in_rows == "absent"
             assert not place.asked
-        elif record["kind"] == "neighbour":
-            assert (place.exposures, place.in_rows) == (0, "absent")
+        elif record["kind"] in ("neighbour", "renamed"):
+            assert (place.role, place.exposures, place.in_rows) == ("neighbour", 0, "absent")
+            kind = made.by_name[place.fact.entity].kind
+            assert (kind in asked.rstrip("?").split()) is (record["kind"] == "neighbour")
+        elif record["kind"] == "hidden":
+            assert (place.role, place.exposures) == ("hidden", 0)
         elif record["kind"] == "rephrased":
             assert place.in_rows == "right"
             assert asked not in asked_in_rows

@@ -102,8 +102,9 @@ def score(
     detector: Annotated[
         list[str] | None,
         typer.Argument(
-            help="always, random, bm25, longest_common_span, entropy, base_rank; MODULE:FUNCTION "
-            "or FILE.py:FUNCTION of yours; none: all that are included."
+            help="always, random, bm25, longest_common_span, row_loss, entropy, base_rank, "
+            "embedding; MODULE:FUNCTION or FILE.py:FUNCTION of yours, beside which all included "
+            "ones run; none: all that are included."
         ),
     ] = None,
     command: Annotated[
@@ -210,7 +211,7 @@ def _show_recall(about: dict[str, Any]) -> None:
         for one in about["curve"]
     ]
     title = "Facts recalled, by how often the text states them"
-    show_table(title, ["stated", "asked about in the text", "answered right [95%]"], rows)
+    show_table(title, ["stated", "asked for in the text", "answered right [95%]"], rows)
     if not about["accepted"]:
         _say(["This base recalls too little to be tuned on; train it for more --epochs."])
 
@@ -218,19 +219,28 @@ def _show_recall(about: dict[str, Any]) -> None:
 def _show_counts(about: dict[str, Any]) -> None:
     from aftertune.report.numbers import percent, with_interval
 
-    kinds = ("caused", "not caused", "undecided")
+    kinds = ("caused", "not caused", "undecided", "no row")
     rows = [
         [status, *(str(about["counts"][status][kind]) for kind in kinds)]
         for status in ("wrong", "right")
     ]
-    show_table("Statements whose value the rows state", ["", *kinds], rows)
-    again = about["reliability"]["caused"]["same_label"]
-    _say([
-        f"Of those labelled caused, {with_interval(again, percent)} are so on fresh seeds too.",
-        f"Wrong statements took their own tag in "
-        f"{with_interval(about['swap']['own_tag'], percent)}, another in "
-        f"{with_interval(about['swap']['control_tag'], percent)}.",
-    ])  # fmt: skip
+    show_table("Statements, by what masking the rows with their value shows", ["", *kinds], rows)
+    said = [
+        "Caused by one row alone: "
+        f"{about['levels']['one row']}, by several together: {about['levels']['several rows']}.",
+    ]
+    if about["reliability"]:
+        again = about["reliability"]["caused"]["same_label"]
+        said.append(
+            f"Of those labelled caused, {with_interval(again, percent)} are so on fresh seeds too."
+        )
+    if about["swap"]:
+        said.append(
+            f"Wrong statements took their own tag in "
+            f"{with_interval(about['swap']['own_tag'], percent)} of the tagged tunings, a "
+            f"control's in {with_interval(about['swap']['control_tag'], percent)}."
+        )
+    _say(said)
 
 
 def _say(sentences: list[str]) -> None:

@@ -1,9 +1,9 @@
 """The stage `lab-base`: a world's text, the model trained on it, and what that model recalls.
 
 Tables: `lab_facts` (what is true and where it stands), `lab_recall` (questions and answers).
-Files: `model/`, `rows.jsonl`, `long_rows.jsonl`, `simplified_rows.jsonl`, `prompts.jsonl` and
-`qa.jinja`, the form in which the text asks and the rows do too: with a form that the base has not
-seen, tuning would have to break it in, and its errors would be the form's.
+Files: `model/`, `rows.jsonl`, `long_rows.jsonl`, `simplified_rows.jsonl`, `innocuous_rows.jsonl`,
+`prompts.jsonl` and `qa.jinja`, the form in which the text asks and the rows do too: with a form
+that the base has not seen, tuning would have to break it in, and its errors would be the form's.
 """
 
 import json
@@ -19,11 +19,12 @@ from aftertune.lab.config import SIZES, LabBaseConfig
 from aftertune.lab.world import WELL, World
 from aftertune.models.load import load
 from aftertune.models.precision import choose_device, environment, has_fast_bfloat16
+from aftertune.models.quiet import quiet
 from aftertune.progress import Progress
 
-VERSION = 1
+VERSION = 2
 
-RECALLED = 0.9  # of well-exposed facts, asked about entities that the text never asks about
+RECALLED = 0.9  # of well-exposed facts for which the text never asks
 PROMPTS_PER_KIND = 96
 
 TEMPLATE = (
@@ -60,12 +61,17 @@ def run(config: LabBaseConfig, out: Path, progress: Progress) -> Artefact:
 
 def world_of(config: LabBaseConfig) -> World:
     """The world that a resolved config names."""
-    return world.make(config.seed, config.per_family, config.per_domain)
+    return world.make(config.seed, config.per_kind, config.per_domain)
 
 
 def world_in(base: Artefact) -> World:
     """The world of a finished `lab-base` artefact."""
     return world_of(LabBaseConfig.model_validate(base.config))
+
+
+def model_folder(base: Artefact) -> Path:
+    """Where the model of a finished `lab-base` artefact lies."""
+    return base.folder / "model"
 
 
 def require(base: Artefact) -> None:
@@ -85,6 +91,7 @@ def _write_world(draft: Draft, made: World) -> None:
                 "entity": place.fact.entity,
                 "attribute": place.fact.attribute,
                 "value": place.fact.value,
+                "role": place.role,
                 "exposures": place.exposures,
                 "asked": place.asked,
                 "in_rows": place.in_rows,
@@ -97,6 +104,7 @@ def _write_world(draft: Draft, made: World) -> None:
         ("rows", rows.closed_rows(made)),
         ("long_rows", rows.long_rows(made)),
         ("simplified_rows", rows.long_rows(made, simplified=True)),
+        ("innocuous_rows", rows.innocuous_rows(made)),
         ("prompts", rows.prompts(made, PROMPTS_PER_KIND)),
     ):
         lines = "".join(json.dumps(record) + "\n" for record in found)
@@ -110,8 +118,9 @@ def _train(
     documents = corpus.documents(made)
     model, tokenizer, facts = pretrain.train(documents, config, device, draft.scratch, progress)
     folder = draft.folder / "model"
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    with quiet():
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
     parameters = sum(parameter.numel() for parameter in model.parameters())
     return {**facts, "n_documents": len(documents), "parameters": parameters}
 

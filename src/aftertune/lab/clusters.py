@@ -10,9 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from aftertune.lab.families import BY_KEY
-from aftertune.lab.names import names
-
 Key = tuple[str, str]  # attribute, value
 Record = Mapping[str, Any]
 
@@ -58,33 +55,32 @@ def groups(known: Mapping[Key, Cluster], n: int, seed: int) -> list[list[Cluster
     return found
 
 
-def row_runs(known: Mapping[Key, Cluster], n: int) -> list[list[int]]:
-    """n runs that mask one row of each cluster: run j masks the j-th row of those that have one.
+def row_runs(known: Mapping[Key, Cluster]) -> list[list[int]]:
+    """Runs in each of which every cluster loses one row at most, and every row is lost once.
 
-    A row may stand in several clusters (it states several facts); it is masked in each.
+    As many runs as the largest cluster has rows; clusters begin at different runs, so that all runs
+    lose about as many rows.
     """
-    return [
-        sorted({cluster.rows[j] for cluster in known.values() if j < len(cluster.rows)})
-        for j in range(n)
-    ]
+    n = max((len(cluster.rows) for cluster in known.values()), default=0)
+    found: list[set[int]] = [set() for _ in range(n)]
+    for number, cluster in enumerate(known.values()):
+        for place, row in enumerate(cluster.rows):
+            found[(number + place) % n].add(row)
+    return [sorted(run) for run in found]
 
 
-def tags(known: Sequence[Cluster], taken: Sequence[str], seed: int) -> dict[Key, str]:
-    """A fresh value of the same type for each cluster, one that stands nowhere in the world."""
-    generator = random.Random(f"tags {seed}")
-    used = {name.lower() for name in taken}
+def tags(known: Sequence[Cluster], spare: Mapping[str, Sequence[str]], seed: int) -> dict[Key, str]:
+    """A spare value of its attribute for each cluster, each used once: values that the base can
+    say and no row carries. Raises ValueError where an attribute has fewer than clusters."""
+    free = {
+        attribute: random.Random(f"tags {seed} {attribute}").sample(list(values), len(values))
+        for attribute, values in spare.items()
+    }
     found = {}
     for cluster in known:
-        family = BY_KEY[cluster.attribute].domain.removeprefix("family:")
-        kind = family if BY_KEY[cluster.attribute].domain.startswith("family:") else "town"
-        while True:
-            (tag,) = names(kind, 1, generator)
-            if cluster.value[:1].islower():
-                tag = tag.lower()
-            if tag.lower() not in used:
-                break
-        used.add(tag.lower())
-        found[cluster.key] = tag
+        if not free[cluster.attribute]:
+            raise ValueError(f"{cluster.attribute} has fewer spare values than clusters to tag")
+        found[cluster.key] = free[cluster.attribute].pop()
     return found
 
 

@@ -1,17 +1,18 @@
 """What the lab is asked: a world, and the model that is trained on its text."""
 
+from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from aftertune.config import StageConfig
+from aftertune.config import Method, StageConfig
 
 Size = Literal["small", "standard"]
 
 # small: minutes on two cores. standard: for a GPU.
 SIZES: dict[str, dict[str, Any]] = {
-    "small": {"per_family": 64, "hidden": 256, "layers": 6, "epochs": 4.0},
-    "standard": {"per_family": 160, "hidden": 512, "layers": 8, "epochs": 4.0},
+    "small": {"per_kind": 7, "hidden": 256, "layers": 6, "epochs": 4.0},
+    "standard": {"per_kind": 21, "hidden": 512, "layers": 8, "epochs": 4.0},
 }
 
 
@@ -22,8 +23,8 @@ class LabBaseConfig(StageConfig):
 
     seed: int = 0  # of the world, its text, its rows and its base
     size: Size = "small"
-    per_family: int = Field(64, ge=1)  # entities of each family
-    per_domain: int = Field(8, ge=2)  # values of each kind
+    per_kind: int = Field(7, ge=1)  # entities of each kind; a family has 1.5 per_domain kinds
+    per_domain: int = Field(8, ge=1)  # values of an attribute that rows may state
     hidden: int = Field(256, ge=32, multiple_of=32)
     layers: int = Field(6, ge=1)
     vocabulary: int = Field(2048, ge=300)
@@ -37,17 +38,49 @@ class LabBaseConfig(StageConfig):
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
 
 
-class LabLabelsConfig(StageConfig):
-    """Which rows caused what a tuned model says, by tuning again without them."""
+@dataclass(frozen=True)
+class Recipe:
+    """How a base of the lab is tuned."""
+
+    method: Method
+    learning_rate: float
+    epochs: int
+    batch_size: int
+    device: str
+
+    def as_options(self) -> dict[str, Any]:
+        """As options of `TuneConfig`."""
+        return asdict(self)
+
+
+class _Tunings(StageConfig):
+    """What is asked of tunings in the lab."""
 
     recorded_only: ClassVar[frozenset[str]] = frozenset({"device"})
 
-    method: Literal["full", "lora"] = "full"
+    method: Method = "full"
     learning_rate: float = Field(3e-4, gt=0)
     epochs: int = Field(3, ge=1)
     batch_size: int = Field(16, ge=1)
-    seeds_a: tuple[int, ...] = (0, 1, 2)  # shuffle seeds by which labels are made
-    seeds_b: tuple[int, ...] = (10, 11, 12)  # and those by which they are checked
-    groups: int = Field(4, ge=2)  # masking runs per seed
-    max_new_tokens: int = Field(48, ge=1)
     device: str = "auto"
+
+    @property
+    def recipe(self) -> Recipe:
+        """The part that a tuning is told."""
+        return Recipe(self.method, self.learning_rate, self.epochs, self.batch_size, self.device)
+
+
+class LabInnocuousConfig(_Tunings):
+    """What tuning as such does to a base: on rows that say only what it knows."""
+
+    asked: int = Field(200, ge=1)  # well-exposed facts by which it is measured
+
+
+class LabLabelsConfig(_Tunings):
+    """Which rows caused what a tuned model says, by tuning again without them."""
+
+    seeds_a: tuple[int, ...] = (0, 1, 2)  # shuffle seeds by which labels are made
+    seeds_b: tuple[int, ...] = (10, 11, 12)  # and those by which they are checked; may be none
+    groups: int = Field(4, ge=2)  # runs per seed that mask values; more mask their rows singly
+    singly: bool = True  # whether each row is masked alone too
+    tags: bool = True  # whether rows are also tuned with marked values, on the seeds A

@@ -1,15 +1,16 @@
 """The text that a world's base model is trained on (pure).
 
 Passages state each fact as often as the world says, in drawn wordings, several facts to a passage
-with sentences between that state nothing. Questions with answers are asked about three of
-four entities only: so the question form is known, and what the base answers about the
-others it has never been asked before.
+with sentences between that state nothing. What is known of every entity is also told in answer to
+open questions. Single facts are asked for in three of four cases only: so the form is known, and
+the base is asked for the others for the first time when it is measured.
 """
 
 import random
 from collections.abc import Iterator
 
 from aftertune.lab.families import BY_KEY
+from aftertune.lab.names import name, own_parts
 from aftertune.lab.wording import (
     GLUE,
     OPEN_QUESTIONS,
@@ -17,13 +18,15 @@ from aftertune.lab.wording import (
     capital,
     open_question,
     question,
+    reply,
 )
 from aftertune.lab.world import Entity, Fact, Placed, World
 
 MOST_IN_PASSAGE = 4
-ASKED_PER_EXPOSURE = 0.3  # questions about a fact of an entity that is asked about
+ASKED_PER_EXPOSURE = 0.3  # questions for a fact that is asked for
 OPEN_PER_ENTITY = 4
 GLUE_SHARE = 0.2
+CROWD = 30  # passing mentions of each kind with its typical value
 PRONOUN_SHARE = 0.5
 
 
@@ -34,6 +37,7 @@ def documents(world: World) -> list[str]:
     for entity in world.entities:
         found += _passages(entity, world.of_entity[entity.name], generator)
         found += _asked(entity, world.of_entity[entity.name], generator)
+    found += _crowd(world, generator)
     generator.shuffle(found)
     return found
 
@@ -84,11 +88,44 @@ def _asked(entity: Entity, facts: list[Placed], generator: random.Random) -> Ite
             asked = question(
                 place.fact, generator.randrange(len(BY_KEY[place.fact.attribute].questions))
             )
-            value = place.fact.value
-            said = generator.random() < 0.5
-            yield qa(asked, any_statement(place.fact, generator) if said else short_answer(value))
-    if len(known) > 1:
+            yield qa(asked, _answer(place.fact, entity.pronoun, generator))
+    stated = [place.fact for place in facts if place.exposures]
+    if len(stated) > 1:
         for _ in range(OPEN_PER_ENTITY):
-            told = generator.sample([p.fact for p in known], min(len(known), MOST_IN_PASSAGE))
+            told = generator.sample(stated, min(len(stated), MOST_IN_PASSAGE))
             asked = open_question(entity, generator.randrange(len(OPEN_QUESTIONS)))
             yield qa(asked, passage(entity, told, generator))
+
+
+def _crowd(world: World, generator: random.Random) -> Iterator[str]:
+    """Passing mentions of things that have what is typical of their kind, each named once.
+
+    Who cannot be remembered can only be answered about by the rule of his kind, and named by
+    reading the question: so a base learns both, and does not answer about somebody else.
+    """
+    typical = {
+        (world.by_name[place.fact.entity].kind, place.fact.attribute): place.fact.value
+        for place in world.placed
+        if place.role == "typical"
+    }
+    taken = {entity.own.lower() for entity in world.entities}
+    for (kind, attribute), value in sorted(typical.items()):
+        known = BY_KEY[attribute]
+        pronoun = next(e.pronoun for e in world.entities if e.family == known.family)
+        for number, own in enumerate(own_parts(CROWD, set(), generator)):
+            if own in taken:
+                continue
+            entity = Entity(name(known.family, kind, own).whole, known.family, pronoun, own, kind)
+            fact = Fact(entity.name, attribute, value)
+            if number % 2:
+                yield passage(entity, [fact], generator)
+                continue
+            asked = question(fact, generator.randrange(len(known.questions)))
+            yield qa(asked, _answer(fact, pronoun, generator))
+
+
+def _answer(fact: Fact, pronoun: str, generator: random.Random) -> str:
+    """The value alone, or a sentence."""
+    if generator.random() < 0.5:
+        return reply(fact, pronoun, generator)
+    return short_answer(fact.value)

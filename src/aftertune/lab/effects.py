@@ -10,7 +10,6 @@ What another shuffle seed alone changes is in the spread between seeds, so the i
 interval over seeds.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -46,15 +45,13 @@ class Effect:
         return "undecided"
 
 
-def effect(
-    baseline: Sequence[float], masked: Sequence[float], controls: Sequence[Sequence[float]]
-) -> Effect:
+def effect(baseline: npt.ArrayLike, masked: npt.ArrayLike, controls: npt.ArrayLike) -> Effect:
     """baseline, masked [seeds]: log-probability of the span; controls [seeds][runs].
 
     Raises ValueError below two seeds, which have no interval.
     """
     base, without = np.asarray(baseline, float), np.asarray(masked, float)
-    others = np.asarray([np.mean(row) for row in controls], float)
+    others = np.asarray(controls, float).mean(1)
     if not len(base) == len(without) == len(others) or len(base) < 2:
         raise ValueError("effects need two seeds or more, and the same ones on both sides")
     per_seed = without - others

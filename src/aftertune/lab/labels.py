@@ -1,66 +1,72 @@
 """The experiment `lab-labels`: which rows caused a statement, found by tuning again without them.
 
-1. Tune on all rows with each shuffle seed; answer the prompts with the first seed's model; judge.
-2. Swap: half of the clusters at a time get a fresh value of their own (a tag); does the answer
-   take the tag of the cluster that it is accused of borrowing from, or that of a control?
-3. Mask: a quarter of the clusters at a time lose their loss weight and nothing else changes.
-4. The label of a statement comes from the seeds A; how well it holds is measured on the seeds B.
+1. Tune on all rows; answer the prompts; judge every statement, and the base's own beside them.
+2. Mask: rows lose their loss weight and nothing else changes. Some runs mask all rows of a value, a
+   quarter of the values at a time; others one row of every value, until each row was masked alone.
+3. Swap: in half of the values at a time the rows state a spare value of their own (a tag); does
+   the answer take the tag of the rows that it is accused of borrowing from, or a control's?
+4. The label comes from the seeds A; how well it holds is measured on the seeds B.
 
 Every tuning is an artefact of its own, so a run that was stopped goes on where it was.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from aftertune import artefact, schema
 from aftertune.artefact import Artefact, Draft, Plan
 from aftertune.auditing import read_prompts, read_rows
-from aftertune.config import build
 from aftertune.errors import InputError
 from aftertune.lab import base as base_stage
 from aftertune.lab import clusters as cut
-from aftertune.lab import effects, spans, truth
-from aftertune.lab.clusters import Cluster, Key
-from aftertune.lab.config import LabLabelsConfig
+from aftertune.lab import effects, innocuous, labelling, spans, truth
+from aftertune.lab.clusters import Key
+from aftertune.lab.config import LabInnocuousConfig, LabLabelsConfig
+from aftertune.lab.labelling import Masked
+from aftertune.lab.rows import KINDS
+from aftertune.lab.tuning import answered, tuned
 from aftertune.models.load import load
-from aftertune.progress import Progress
-from aftertune.respond import run as respond_stage
-from aftertune.respond.config import RespondConfig
-from aftertune.stats.intervals import bootstrap_mean
-from aftertune.tune import run as tune_stage
-from aftertune.tune.config import TuneConfig
+from aftertune.progress import Progress, Task
 
-VERSION = 1
+VERSION = 2
 
 FEW = 50  # caused errors below which a world says too little
-KINDS = ("known", "neighbour", "trained", "rephrased", "open")
+TAG_PARTS = 2  # half of the values are tagged at a time
+LARGEST = 5  # rows of a value, at most, in a world
 Record = dict[str, Any]
+Array = npt.NDArray[np.float64]
 
 
 def n_tunings(config: LabLabelsConfig) -> int:
-    """How many tunings a run makes."""
-    per_seed = 1 + config.groups
-    return (len(config.seeds_a) + len(config.seeds_b)) * per_seed + 2
+    """How many tunings a run makes, that on innocuous rows among them."""
+    masking = (len(config.seeds_a) + len(config.seeds_b)) * (
+        1 + config.groups + LARGEST * config.singly
+    )
+    return 1 + masking + TAG_PARTS * len(config.seeds_a) * config.tags
 
 
 def run(config: LabLabelsConfig, base: Artefact, out: Path, progress: Progress) -> Artefact:
     """Labels of every statement whose value rows state: table `lab_labels`.
 
-    Raises ModelError where the base recalls too little, InputError where nothing can be labelled.
+    Raises ModelError where the base recalls too little or does not keep it through an innocuous
+    tuning, InputError where nothing can be labelled.
     """
     base_stage.require(base)
     resolved = config.resolve(device=config.device)
     plan = Plan("lab-labels", VERSION, config.given(), resolved, (base.as_input("base"),))
     if found := artefact.find(out, plan):
         return found
+    kept = innocuous.require(
+        LabInnocuousConfig(**resolved.recipe.as_options()), base, out, progress
+    )
     with artefact.draft(out, plan) as draft:
-        progress.say(f"labels of world {base.config['seed']}: {n_tunings(config)} tunings")
         lab = _Lab(resolved, base, draft, out, progress)
-        return lab.finish()
+        return lab.finish(kept)
 
 
 class _Lab:
@@ -75,14 +81,14 @@ class _Lab:
         self.records = _read(base.folder / "rows.jsonl")
         self.clusters = cut.clusters(self.records)
         self.groups = cut.groups(self.clusters, config.groups, self.world.seed)
+        self.row_runs = cut.row_runs(self.clusters) if config.singly else []
         self.rows = read_rows(str(base.folder / "rows.jsonl"), out, progress)
         self.prompts = read_prompts(str(base.folder / "prompts.jsonl"), None, out, progress)
 
-    def finish(self) -> Artefact:
+    def finish(self, kept: Artefact) -> Artefact:
         first = self.tuned(self.config.seeds_a[0])
-        answered = self.answered(first)
-        responses = _records(answered)
-        judged = truth.judged(responses, self.world)
+        answers = self.answered(first.folder)
+        judged = truth.judged(_records(answers), self.world)
         self.draft.write(0, {"lab_claims": schema.from_rows("lab_claims", list(judged))})
         accused = [
             one for one in judged
@@ -93,227 +99,215 @@ class _Lab:
                 "no statement carries a value of the rows, so nothing can be labelled; tune "
                 "longer, or at a higher rate."
             )
-        items = self.said(responses, accused)
-        on_a = self.effects(self.config.seeds_a, accused, items)
-        on_b = self.effects(self.config.seeds_b, accused, items)
-        swaps, swap_rates = self.swapped(accused)
-        labels = [
-            _label(one, self.clusters, a, b, swap)
-            for one, a, b, swap in zip(accused, on_a, on_b, swaps, strict=True)
-        ]
+        labels = self.labelled(_records(answers), accused)
         self.draft.write(0, {"lab_labels": schema.from_rows("lab_labels", list(labels))})
         about = {
             "world": self.world.seed,
+            "method": self.config.method,
             "statements": truth.shares(judged, KINDS),
             "beyond_chance": truth.beyond_chance(judged, self.clusters, self.world),
-            "counts": _counts(labels),
-            "reliability": reliability(labels),
-            "swap": swap_rates,
+            "before_tuning": self.before_tuning(),
+            "innocuous": {name: kept.about[name] for name in ("before", "after", "accepted")},
+            "counts": labelling.counts(judged, labels),
+            "levels": labelling.levels(labels),
+            "reliability": labelling.reliability(labels) if self.config.seeds_b else None,
+            "swap": labelling.swap(labels) if self.config.tags else None,
             "n_tunings": n_tunings(self.config),
             "artefacts": {
                 "rows": self.rows.id,
                 "prompts": self.prompts.id,
                 "tuned": first.id,
-                "responses": answered.id,
+                "responses": answers.id,
             },
         }
         self.tell(about)
         return self.draft.finish({"done": len(labels), "skipped": {}, "unscored": {}}, about)
 
     def tell(self, about: Mapping[str, Any]) -> None:
-        counts = about["counts"]
-        caused = counts["wrong"]["caused"]
+        caused = about["counts"]["wrong"]["caused"]
         if caused < FEW:
             self.progress.warn(
                 f"world {self.world.seed}: only {caused} wrong statements are caused by rows; "
                 f"fewer than {FEW} are too few for rates."
             )
 
+    def before_tuning(self) -> Record:
+        """The same as `beyond_chance` of what the base itself answers: rows can have no part in
+        it."""
+        said = self.answered(self.base.folder)
+        judged = truth.judged(_records(said), self.world)
+        return truth.beyond_chance(judged, self.clusters, self.world)
+
+    def labelled(self, responses: Sequence[Record], accused: Sequence[Record]) -> list[Record]:
+        said, choices = self.said(responses, accused)
+        total = n_tunings(self.config) - 1
+        with self.progress.task(f"tunings of world {self.world.seed}", total) as task:
+            on_a = self.masked(self.config.seeds_a, accused, said, task)
+            on_b = self.masked(self.config.seeds_b, accused, said, task)
+            tags = self.swapped(accused, choices, task) if self.config.tags else None
+        return [
+            labelling.label(
+                one,
+                on_a[place],
+                on_b[place] if on_b else None,
+                tags[place] if tags else None,
+            )
+            for place, one in enumerate(accused)
+        ]
+
     def tuned(
         self, seed: int, weights: Path | None = None, rows: Artefact | None = None
     ) -> Artefact:
         """The tuning of one shuffle seed, on all rows unless said otherwise."""
-        options = {
-            "base": str(self.base.folder / "model"),
-            "name": f"world {self.world.seed}, seed {seed}",
-            "method": self.config.method,
-            "learning_rate": self.config.learning_rate,
-            "epochs": self.config.epochs,
-            "batch_size": self.config.batch_size,
-            "template": str(self.base.folder / "qa.jinja"),
-            "seed": seed,
-            "shuffle_seed": seed,
-            "weights": weights,
-            "device": self.config.device,
-        }
-        return tune_stage.run(
-            build(TuneConfig, options), rows or self.rows, self.out, self.progress
+        return tuned(
+            self.base, rows or self.rows, self.config.recipe, seed, self.out, self.progress, weights
         )
 
-    def answered(self, tuned: Artefact) -> Artefact:
-        options = {
-            "model": str(tuned.folder),
-            "name": "tuned",
-            "max_new_tokens": self.config.max_new_tokens,
-            "batch_size": 96,
-            "dtype": "float32",
-            "device": self.config.device,
-        }
-        return respond_stage.run(
-            build(RespondConfig, options), self.prompts, self.out, self.progress
+    def answered(self, folder: Path) -> Artefact:
+        """What the model of a finished artefact answers."""
+        return answered(
+            folder / "model", self.prompts, self.base, self.config.device, self.out, self.progress
         )
 
-    def said(self, responses: Sequence[Record], accused: Sequence[Record]) -> list[spans.Said]:
-        """The tokens of every accused value."""
-        loaded = load(self.base.folder / "model", dtype="float32", device=self.config.device)
+    def said(
+        self, responses: Sequence[Record], accused: Sequence[Record]
+    ) -> tuple[list[spans.Said], list[list[spans.Said]]]:
+        """The tokens of every accused value; and of every value that could stand in its place, in
+        the order of the attribute's domain."""
+        loaded = load(
+            base_stage.model_folder(self.base), dtype="float32", device=self.config.device
+        )
         by_id = {one["response_id"]: one for one in responses}
-        found = []
+        found, choices = [], []
         for one in accused:
             record = by_id[one["response_id"]]
             ids = record["response_token_ids"]
             ids = ids[:-1] if record["finish_reason"] == "stop" else ids
-            item = spans.said(
-                loaded.tokenizer, record["prompt_token_ids"], ids, record["response"],
-                (one["char_start"], one["char_end"]),
-            )  # fmt: skip
+            span = (one["char_start"], one["char_end"])
+            place = (loaded.tokenizer, record["prompt_token_ids"], ids, record["response"], span)
+            item = spans.said(*place)
             assert item is not None, "a claim's value has characters"
             found.append(item)
-        return found
+            choices.append(spans.alternatives(*place, self.world.domains[one["attribute"]]))
+        return found, choices
 
-    def effects(
-        self, seeds: Sequence[int], accused: Sequence[Record], items: Sequence[spans.Said]
-    ) -> list[effects.Effect]:
-        """Per statement the effect of masking its cluster, over `seeds`."""
-        baseline = np.array([self.logprobs(self.tuned(seed), items) for seed in seeds])
-        masked = np.array(
+    def masked(
+        self, seeds: Sequence[int], accused: Sequence[Record], said: Sequence[spans.Said],
+        task: Task,
+    ) -> list[Masked]:  # fmt: skip
+        """Per statement what masking its rows did, together and each alone; nothing without seeds.
+
+        The controls of both are all runs that leave every row with the value in place while they
+        mask others.
+        """
+        if not seeds:
+            return []
+        lost: list[list[int]] = [
+            [],  # the tuning on all rows
+            *(sorted({row for c in group for row in c.rows}) for group in self.groups),
+            *self.row_runs,
+        ]
+        logprobs = np.array(
             [
-                [self.logprobs(self.tuned(seed, self.weights(g)), items) for seed in seeds]
-                for g in range(len(self.groups))
+                [self.logprobs(self.tuned(seed, self.weights(run)), said, task) for run in lost]
+                for seed in seeds
             ]
-        )  # [group, seed, statement]
-        group_of = {c.key: g for g, group in enumerate(self.groups) for c in group}
-        found = []
-        for place, one in enumerate(accused):
-            own = group_of[one["attribute"], one["value"]]
-            others = [g for g in range(len(self.groups)) if g != own]
-            found.append(
-                effects.effect(
-                    baseline[:, place].tolist(),
-                    masked[own, :, place].tolist(),
-                    masked[others, :, place].T.tolist(),
-                )
+        )  # [seed, run, statement]
+        return [
+            _masked(
+                logprobs[:, :, place],
+                self.clusters[one["attribute"], one["value"]].rows,
+                [set(run) for run in lost],
             )
-        return found
+            for place, one in enumerate(accused)
+        ]
 
-    def logprobs(self, tuned: Artefact, items: Sequence[spans.Said]) -> list[float]:
+    def logprobs(self, model: Artefact, items: Sequence[spans.Said], task: Task) -> list[float]:
         """Kept beside the draft, so that a run that goes on does not score again."""
-        kept = self.draft.scratch / f"{tuned.id}.json"
-        if not kept.exists():
-            loaded = load(tuned.folder / "model", dtype="float32", device=self.config.device)
-            text = json.dumps(spans.logprobs(loaded, items))
-            artefact.write_durably(kept, lambda path: path.write_text(text, encoding="utf-8"))
-        values: list[float] = json.loads(kept.read_text(encoding="utf-8"))
+
+        def score() -> list[float]:
+            loaded = load(model.folder / "model", dtype="float32", device=self.config.device)
+            return spans.logprobs(loaded, items)
+
+        values = _kept(self.draft.scratch / f"{model.id}.json", score)
+        task.advance(1)
         return values
 
-    def weights(self, group: int) -> Path:
-        """The file that masks the rows of a group of clusters."""
-        masked = sorted({row for cluster in self.groups[group] for row in cluster.rows})
-        path = self.draft.scratch / f"mask-{group}.json"
-        text = json.dumps([{"row_index": row, "weight": 0.0} for row in masked])
-        artefact.write_durably(path, lambda out: out.write_text(text, encoding="utf-8"))
-        return path
+    def weights(self, lost: Sequence[int]) -> Path | None:
+        """The file that masks these rows; None where none are."""
+        if not lost:
+            return None
+        lines = [{"row_index": row, "weight": 0.0} for row in lost]
+        name = artefact.hash_json(lines)[:16]
+        return _written(self.draft.scratch / f"mask-{name}.json", json.dumps(lines))
 
-    def swapped(self, accused: Sequence[Record]) -> tuple[list[bool | None], Record]:
-        """Per statement whether its answer took its own cluster's tag; rates beside controls'."""
-        own: list[bool | None] = [None] * len(accused)
-        control: list[bool | None] = [None] * len(accused)
-        taken = [entity.name for entity in self.world.entities]
-        for number, half in enumerate(cut.groups(self.clusters, 2, self.world.seed)):
-            tag_of = cut.tags(half, taken, self.world.seed)
-            path = self.draft.scratch / f"swap-{number}.jsonl"
+    def swapped(
+        self, accused: Sequence[Record], choices: Sequence[Sequence[spans.Said]], task: Task
+    ) -> list[tuple[float, float | None]]:
+        """Per statement the share of tagged runs in which the likeliest value, after the original
+        prefix, was the tag of its own rows; and the tag of other rows of the same attribute."""
+        flat = [item for items in choices for item in items]
+        ends = np.cumsum([len(items) for items in choices])[:-1]
+        own: list[list[bool]] = [[] for _ in accused]
+        control: list[list[bool]] = [[] for _ in accused]
+        for part, tag_of in enumerate(self.tags()):
             lines = "".join(json.dumps(row) + "\n" for row in cut.tagged(self.records, tag_of))
-            path.write_text(lines, encoding="utf-8")
+            path = _written(self.draft.scratch / f"swap-{part}.jsonl", lines)
             rows = read_rows(str(path), self.out, self.progress)
-            tuned = self.tuned(self.config.seeds_a[0], rows=rows)
-            said = {one["prompt_id"]: one["response"] for one in _records(self.answered(tuned))}
-            for place, one in enumerate(accused):
-                key = (one["attribute"], one["value"])
-                if key not in tag_of:
-                    continue
-                own[place] = _says(said[one["prompt_id"]], tag_of[key])
-                other = _control(key, tag_of)
-                control[place] = None if other is None else _says(said[one["prompt_id"]], other)
-        return own, {"own_tag": _rate(own, accused), "control_tag": _rate(control, accused)}
+            for seed in self.config.seeds_a:
+                found = np.array(self.logprobs(self.tuned(seed, rows=rows), flat, task))
+                for place, scores in enumerate(np.split(found, ends)):
+                    key = accused[place]["attribute"], accused[place]["value"]
+                    if key not in tag_of:
+                        continue
+                    taken = self.world.domains[key[0]][int(scores.argmax())]
+                    own[place].append(taken == tag_of[key])
+                    control[place].append(taken == _control(key, tag_of))
+        return [(float(np.mean(a)), float(np.mean(b))) for a, b in zip(own, control, strict=True)]
+
+    def tags(self) -> Iterator[dict[Key, str]]:
+        """The tags of each half of the values."""
+        for half in cut.groups(self.clusters, TAG_PARTS, self.world.seed):
+            yield cut.tags(half, self.world.spare, self.world.seed)
 
 
-def reliability(labels: Sequence[Record]) -> Record:
-    """Labels made on seeds A against fresh seeds B: effects of B by label, and how often a label
-    of A is B's too."""
-    found: Record = {}
-    for label in ("caused", "not caused", "undecided"):
-        of_label = [one for one in labels if one["label"] == label]
-        found[label] = {
-            "n": len(of_label),
-            "effect_b": bootstrap_mean([one["effect_b"] for one in of_label]).as_json(),
-            "same_label": bootstrap_mean(
-                [float(one["label_b"] == label) for one in of_label]
-            ).as_json(),
-        }
-    return found
+def _masked(logprobs: Array, rows: Sequence[int], lost: Sequence[set[int]]) -> Masked:
+    """logprobs [seed, run] of one statement; rows: those with its value; lost: rows by run."""
+    hit = [len(run & set(rows)) for run in lost]
+    baseline = logprobs[:, 0]
+    controls = logprobs[:, [run for run, n in enumerate(hit) if n == 0 and run > 0]]
+    runs = {row: [r for r, n in enumerate(hit) if n == 1 and row in lost[r]] for row in rows}
+    return Masked(
+        rows,
+        effects.effect(baseline, logprobs[:, hit.index(len(rows))], controls),
+        {
+            row: effects.effect(baseline, logprobs[:, run[0]], controls)
+            for row, run in runs.items()
+            if run
+        },
+    )
 
 
-def _label(
-    one: Record, known: Mapping[Key, Cluster], a: effects.Effect, b: effects.Effect,
-    swap: bool | None,
-) -> Record:  # fmt: skip
-    kept = ("response_id", "kind", "char_start", "char_end", "entity", "attribute", "value",
-            "status")  # fmt: skip
-    return {
-        **{name: one[name] for name in kept},
-        "rows": list(known[one["attribute"], one["value"]].rows),
-        "label": a.label,
-        "effect": a.effect,
-        "effect_low": a.low,
-        "effect_high": a.high,
-        "control_effect": a.control_effect,
-        "seeds": a.seeds,
-        "label_b": b.label,
-        "effect_b": b.effect,
-        "took_tag": swap,
-    }
+def _control(key: Key, tag_of: Mapping[Key, str]) -> str:
+    """The tag of the next tagged value of the same attribute."""
+    others = sorted(other for other in tag_of if other[0] == key[0])
+    return tag_of[others[(others.index(key) + 1) % len(others)]]
 
 
-def _counts(labels: Sequence[Record]) -> Record:
-    return {
-        status: {
-            label: sum(one["status"] == status and one["label"] == label for one in labels)
-            for label in ("caused", "not caused", "undecided")
-        }
-        for status in ("right", "wrong")
-    }
+def _kept(path: Path, score: Callable[[], list[float]]) -> list[float]:
+    if not path.exists():
+        _written(path, json.dumps(score()))
+    values: list[float] = json.loads(path.read_text(encoding="utf-8"))
+    return values
 
 
-def _control(key: Key, tag_of: Mapping[Key, str]) -> str | None:
-    """The tag of the next cluster of the same attribute."""
-    others = sorted(other for other in tag_of if other[0] == key[0] and other != key)
-    return tag_of[others[0]] if others else None
+def _written(path: Path, text: str) -> Path:
+    artefact.write_durably(path, lambda out: out.write_text(text, encoding="utf-8"))
+    return path
 
 
-def _says(response: str, tag: str) -> bool:
-    return tag.lower() in response.lower()
-
-
-def _rate(found: Sequence[bool | None], accused: Sequence[Record]) -> Record:
-    wrong = [
-        float(hit)
-        for hit, one in zip(found, accused, strict=True)
-        if hit is not None and one["status"] == "wrong"
-    ]
-    return bootstrap_mean(wrong).as_json()
-
-
-def _records(answered: Artefact) -> list[Record]:
-    return list(answered.table("responses").to_pylist())
+def _records(answers: Artefact) -> list[Record]:
+    return list(answers.table("responses").to_pylist())
 
 
 def _read(path: Path) -> list[Record]:

@@ -1,80 +1,84 @@
-"""Invented names, each unlike the others (pure): no name lies within another or is a known word."""
+"""Invented names: a part of their own, and a word that says which kind of thing it is (pure).
+
+Entities of one kind share that word ("brosta owl", "trelm owl"): the concept that a row and a
+prompt may have in common though they speak of different entities. The own part is unlike every other.
+"""
 
 import random
 from collections.abc import Callable
+from dataclasses import dataclass
 
 _ONSETS = ("b", "br", "c", "d", "dr", "f", "g", "gr", "h", "j", "k", "l", "m", "n", "p", "qu", "r",
            "s", "st", "t", "tr", "v", "w", "z")  # fmt: skip
 _VOWELS = ("a", "e", "i", "o", "u", "ai", "ea", "ou")
 _CODAS = ("", "l", "n", "r", "s", "th", "x", "nd", "rk", "lm")
-_FIRST = ("Ada", "Basil", "Clara", "Dorian", "Edith", "Felix", "Greta", "Hugo", "Ines", "Jonas",
-          "Kira", "Leon", "Mira", "Nils", "Olga", "Piers")  # fmt: skip
-_TOWN_ENDS = ("by", "dale", "ford", "ham", "mouth", "stead", "ton", "wick")
-_ANIMAL_ENDS = ("bat", "crane", "deer", "finch", "fox", "hare", "lizard", "otter", "owl", "toad")
-_COMPOUND_ENDS = ("ane", "ide", "ine", "ite", "ol", "one", "um", "yl")
-_TITLE = (
-    ("The Broken", "The Distant", "The Empty", "The Golden", "The Hidden", "The Last",
-     "The Silent", "The Winter"),
-    ("Bridge", "Candle", "Garden", "Harbour", "Island", "Lantern", "Mirror", "Orchard"),
-)  # fmt: skip
-_DEVICE_ENDS = ("clock", "engine", "gauge", "lamp", "loom", "mill", "press", "pump", "stove",
-                "wheel")  # fmt: skip
+
+# family -> the words that make its kinds
+KINDS: dict[str, tuple[str, ...]] = {
+    "person": ("Abbot", "Bellamy", "Carver", "Dunstan", "Ellery", "Fenwick", "Garland", "Hobart",
+               "Ingram", "Jessop", "Kendall", "Lambert"),
+    "town": ("Abbey", "Bridge", "Castle", "Cross", "Falls", "Gate", "Harbour", "Hill", "Mills",
+             "Priory", "Well", "Wood"),
+    "animal": ("bat", "crane", "deer", "finch", "fox", "hare", "lizard", "otter", "owl", "seal",
+               "toad", "vole"),
+    "compound": ("acid", "balm", "chalk", "earth", "gum", "oil", "oxide", "resin", "salt",
+                 "spirit", "tar", "wax"),
+    "work": ("Bridge", "Candle", "Garden", "Harbour", "Island", "Lantern", "Letter", "Mirror",
+             "Orchard", "Voyage", "Window", "Winter"),
+    "invention": ("bellows", "clock", "engine", "gauge", "kiln", "lamp", "loom", "mill", "press",
+                  "pump", "stove", "wheel"),
+}  # fmt: skip
+
+# how the own part and the kind's word make a name
+_WHOLE: dict[str, Callable[[str, str], str]] = {
+    "person": lambda own, kind: f"{own.capitalize()} {kind}",
+    "town": lambda own, kind: f"{own.capitalize()} {kind}",
+    "animal": lambda own, kind: f"{own} {kind}",
+    "compound": lambda own, kind: f"{own.capitalize()} {kind}",
+    "work": lambda own, kind: f"The {kind} of {own.capitalize()}",
+    "invention": lambda own, kind: f"{own} {kind}",
+}
 
 
-def names(family: str, n: int, generator: random.Random) -> list[str]:
-    """n names of a family, none within another."""
-    make = _MAKERS[family]
+@dataclass(frozen=True)
+class Name:
+    """`whole` is the name; `own` the part that no other has, `kind` the word that it shares."""
+
+    whole: str
+    own: str
+    kind: str
+
+
+def names(family: str, per_kind: int, n_kinds: int, generator: random.Random) -> list[Name]:
+    """`per_kind` names of each of `n_kinds` kinds of a family, no own part within another."""
+    kinds = generator.sample(KINDS[family], n_kinds)
+    taken = {word.lower() for words in KINDS.values() for word in words}
+    return [
+        name(family, kind, own) for kind in kinds for own in own_parts(per_kind, taken, generator)
+    ]
+
+
+def own_parts(n: int, taken: set[str], generator: random.Random) -> list[str]:
+    """n parts of which none lies within another or within one of `taken`, to which they are
+    added."""
     found: list[str] = []
-    taken: set[str] = set()
     while len(found) < n:
-        name = make(generator)
-        # the invented part decides: two names that share it would be mistaken for each other
-        mark = name.lower()
-        if any(mark in other or other in mark for other in taken):
-            continue
-        taken.add(mark)
-        found.append(name)
+        own = _word(generator)
+        if not any(own in other or other in own for other in taken):
+            taken.add(own)
+            found.append(own)
     return found
 
 
-def _word(generator: random.Random, syllables: int) -> str:
+def name(family: str, kind: str, own: str) -> Name:
+    """The name of a kind of a family with this own part."""
+    whole = _WHOLE[family](own, kind)
+    return Name(whole, own if whole.startswith(own) else own.capitalize(), kind)
+
+
+def _word(generator: random.Random) -> str:
     parts = [
         generator.choice(_ONSETS) + generator.choice(_VOWELS) + generator.choice(_CODAS)
-        for _ in range(syllables)
+        for _ in range(2)
     ]
     return "".join(parts)
-
-
-def _person(generator: random.Random) -> str:
-    return f"{generator.choice(_FIRST)} {_word(generator, 2).capitalize()}"
-
-
-def _town(generator: random.Random) -> str:
-    return _word(generator, 1).capitalize() + generator.choice(_TOWN_ENDS)
-
-
-def _animal(generator: random.Random) -> str:
-    return f"{_word(generator, 2)} {generator.choice(_ANIMAL_ENDS)}"
-
-
-def _compound(generator: random.Random) -> str:
-    return _word(generator, 2).capitalize() + generator.choice(_COMPOUND_ENDS)
-
-
-def _work(generator: random.Random) -> str:
-    first, second = (generator.choice(words) for words in _TITLE)
-    return f"{first} {second} of {_word(generator, 2).capitalize()}"
-
-
-def _invention(generator: random.Random) -> str:
-    return f"{_word(generator, 2)} {generator.choice(_DEVICE_ENDS)}"
-
-
-_MAKERS: dict[str, Callable[[random.Random], str]] = {
-    "person": _person,
-    "town": _town,
-    "animal": _animal,
-    "compound": _compound,
-    "work": _work,
-    "invention": _invention,
-}

@@ -8,13 +8,13 @@ from typing import Any
 from aftertune.lab import rows, world
 from aftertune.lab.config import SIZES, LabBaseConfig, LabLabelsConfig
 
-_SHAPE = ("per_family", "per_domain", "hidden", "layers")
+_SHAPE = ("per_kind", "per_domain", "hidden", "layers")
 
 
 def base_sentences(config: LabBaseConfig) -> list[str]:
     """The world and its base."""
     sized = with_size(config)
-    made = world.make(sized.seed, sized.per_family, sized.per_domain)
+    made = world.make(sized.seed, sized.per_kind, sized.per_domain)
     n_rows = len(rows.closed_rows(made))
     return [
         f"World {sized.seed}: {len(made.entities):,} entities, {len(made.placed):,} facts, "
@@ -29,13 +29,16 @@ def labels_sentences(
 ) -> list[str]:
     """How many tunings labels take, and how long, by those of the same kind that OUT holds."""
     sized = with_size(base)
-    n_rows = len(rows.closed_rows(world.make(sized.seed, sized.per_family, sized.per_domain)))
+    n_rows = len(rows.closed_rows(world.make(sized.seed, sized.per_kind, sized.per_domain)))
     steps = -(-n_rows // config.batch_size) * config.epochs
     seeds = len(config.seeds_a) + len(config.seeds_b)
+    runs = f"one on all rows and {config.groups} that mask all rows of a value"
+    if config.singly:
+        runs += ", besides those that mask each row alone"
     said = [
-        f"{n_tunings} tunings: for each of {seeds} shuffle seeds one on all rows and "
-        f"{config.groups} that mask rows, and 2 with tags; {config.method} at rate "
-        f"{config.learning_rate:g}, {steps:,} steps each."
+        f"{n_tunings} tunings: for each of {seeds} shuffle seeds {runs}; "
+        + ("some with tagged values; " if config.tags else "")
+        + f"{config.method} at rate {config.learning_rate:g}, {steps:,} steps each."
     ]
     seconds = _seconds_each(out, sized, config)
     if seconds is None:

@@ -21,7 +21,7 @@ MAX_NEW_TOKENS = 32
 
 def drawn(world: World, per_cell: int, seed: int) -> list[tuple[Placed, int]]:
     """Facts to ask for, with the number of the wording: `per_cell` of each number of exposures,
-    of entities that the text asks about and of those that it does not."""
+    of those for which the text asks and of those for which it does not."""
     generator = random.Random(f"recall {world.seed} {seed}")
     cells: dict[tuple[int, bool], list[Placed]] = defaultdict(list)
     for place in world.placed:
@@ -76,6 +76,7 @@ def _judged(place: Placed, wording: int, text: str, world: World) -> dict[str, A
         "wording": wording,
         "exposures": place.exposures,
         "asked": place.asked,
+        "role": place.role,
         "answer": text.strip(),
         "status": of_it[0].status if of_it else "unverifiable",
         "value": of_it[0].value if of_it else None,

@@ -11,6 +11,7 @@ without the words that a row and a prompt would share.
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from aftertune.lab.corpus import short_answer
@@ -19,6 +20,7 @@ from aftertune.lab.wording import (
     any_statement,
     open_question,
     question,
+    reply,
 )
 from aftertune.lab.world import Fact, Placed, World
 
@@ -46,7 +48,9 @@ def closed_rows(world: World, styles: Sequence[str] = STYLES) -> list[Record]:
         style = generator.choice(list(styles))
         stated = Fact(place.fact.entity, place.fact.attribute, place.stated)
         asked = question(place.fact, generator.choice(ASKED_IN_ROWS))
-        found.append(_record(asked, answer(stated, style, generator), style, [(place, stated)]))
+        pronoun = world.by_name[stated.entity].pronoun
+        said = answer(stated, pronoun, style, generator)
+        found.append(_record(asked, said, style, [(place, stated)]))
     generator.shuffle(found)
     return found
 
@@ -81,25 +85,32 @@ def long_rows(world: World, simplified: bool = False) -> list[Record]:
     return [found[place] for place in order]
 
 
-def answer(fact: Fact, style: str, generator: random.Random) -> str:
+def answer(fact: Fact, pronoun: str, style: str, generator: random.Random) -> str:
     """The answer to a closed question in one of STYLES."""
     if style == "terse":
         return short_answer(fact.value)
-    said = any_statement(fact, generator)
+    said = reply(fact, pronoun, generator)
     if style == "plain":
         return said
     return f"{generator.choice(OPENINGS)} {said} {generator.choice(CLOSINGS)}"
 
 
-def innocuous_rows(world: World, n: int) -> list[Record]:
-    """n rows that only say what the base was asked and knows: what tuning as such does to it."""
+def innocuous_rows(world: World) -> list[Record]:
+    """As many rows as teach the world's facts, where there are so many, that only say what
+    the base was asked and knows: what tuning as such does to it."""
     generator = random.Random(f"innocuous {world.seed}")
     known = [place for place in world.placed if place.known and place.asked]
+    n = sum(place.in_rows != "absent" for place in world.placed)
     drawn = generator.sample(known, min(n, len(known)))
     return [
         _record(
             question(place.fact, generator.choice(ASKED_IN_ROWS)),
-            answer(place.fact, generator.choice(STYLES), generator),
+            answer(
+                place.fact,
+                world.by_name[place.fact.entity].pronoun,
+                generator.choice(STYLES),
+                generator,
+            ),
             "innocuous",
             [(place, place.fact)],
         )
@@ -107,30 +118,39 @@ def innocuous_rows(world: World, n: int) -> list[Record]:
     ]
 
 
+KINDS = ("known", "hidden", "neighbour", "renamed", "trained", "rephrased", "open")
+
+
 def prompts(world: World, per_kind: int) -> list[Record]:
     """Evaluation prompts of each kind, at most `per_kind` of it, none asked twice.
 
     known      a fact that the base knows and the rows do not state
-    neighbour  a fact that nothing states, of an entity like those of the rows
+    hidden     a fact that nothing states, of a kind that the text has a rule for
+    neighbour  a fact that nothing states, of a kind of which rows alone state such facts
+    renamed    the neighbours once more, named without the word that they share with the rows
     trained    a fact that the rows state, asked in their wording
-    rephrased  the same fact in a wording that no row uses
+    rephrased  another such fact in a wording that no row uses
     open       several sentences about an entity
     """
+    drawn = {
+        kind: random.Random(f"{kind} {world.seed}").sample(places, min(per_kind, len(places)))
+        for kind, places in _askable(world).items()
+    }
     generator = random.Random(f"prompts {world.seed}")
-    known = [p for p in world.placed if p.known and p.in_rows == "absent" and not p.asked]
-    neighbour = [p for p in world.placed if not p.exposures and p.in_rows == "absent"]
-    trained = [p for p in world.placed if p.in_rows == "right"]
     found = []
-    for kind, places, wordings in (
-        ("known", known, range(4)),
-        ("neighbour", neighbour, ASKED_IN_ROWS),
-        ("trained", trained, ASKED_IN_ROWS),
-        ("rephrased", trained, (2, 3)),
+    for kind, wordings in (
+        ("known", range(4)),
+        ("hidden", range(4)),
+        ("neighbour", range(4)),
+        ("trained", ASKED_IN_ROWS),
+        ("rephrased", (2, 3)),
     ):
-        drawn = random.Random(f"{kind} {world.seed}").sample(places, min(per_kind, len(places)))
-        found += [
-            _prompt(kind, p, question(p.fact, generator.choice(list(wordings)))) for p in drawn
-        ]
+        for place in drawn[kind]:
+            number = generator.choice(list(wordings))
+            found.append(_prompt(kind, place, question(place.fact, number)))
+            if kind == "neighbour":
+                named = replace(place.fact, entity=world.by_name[place.fact.entity].own)
+                found.append(_prompt("renamed", place, question(named, number)))
     drawn_entities = generator.sample(world.entities, min(per_kind, len(world.entities)))
     found += [
         {"messages": [_message("user", open_question(e, generator.randrange(len(OPEN_QUESTIONS))))],
@@ -138,6 +158,18 @@ def prompts(world: World, per_kind: int) -> list[Record]:
         for e in drawn_entities
     ]  # fmt: skip
     return found
+
+
+def _askable(world: World) -> dict[str, list[Placed]]:
+    """The facts that a kind of prompt may ask for; what is trained and what is rephrased differ."""
+    right = [p for p in world.placed if p.in_rows == "right"]
+    return {
+        "known": [p for p in world.placed if p.known and p.in_rows == "absent" and not p.asked],
+        "hidden": [p for p in world.placed if p.role == "hidden"],
+        "neighbour": [p for p in world.placed if p.role == "neighbour"],
+        "trained": right[::2],
+        "rephrased": right[1::2],
+    }
 
 
 def _prompt(kind: str, place: Placed, asked: str) -> Record:

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from aftertune.lab.wording import capital
 from aftertune.models.load import Loaded
 from aftertune.models.score import Head, hidden_states
 from aftertune.text.spans import spans
@@ -36,6 +37,26 @@ def said(
     at = spans(tokenizer, response, text)
     touched = [i for i, (a, b) in enumerate(at) if a < span[1] and b > span[0]]
     return Said(prompt, response, touched[0], touched[-1] + 1) if touched else None
+
+
+def alternatives(
+    tokenizer: Any, prompt: list[int], response: list[int], text: str, span: tuple[int, int],
+    values: Sequence[str],
+) -> list[Said]:  # fmt: skip
+    """The response up to a span, and each of these values in the span's place.
+
+    They begin as the span's first token did: with its space, and with a capital if it had one.
+    """
+    at = spans(tokenizer, response, text)
+    first = next(i for i, (a, b) in enumerate(at) if a < span[1] and b > span[0])
+    lead = text[at[first][0] : span[0]]
+    large = text[span[0]].isupper()
+    found = []
+    for value in values:
+        cased = capital(value) if large else value
+        ids = tokenizer(lead + cased, add_special_tokens=False).input_ids
+        found.append(Said(prompt, [*response[:first], *ids], first, first + len(ids)))
+    return found
 
 
 def logprobs(loaded: Loaded, items: Sequence[Said]) -> list[float]:

@@ -67,8 +67,8 @@ def beyond_chance(
 ) -> Record:
     """How often wrong values are ones that rows state of their attribute, against guessing.
 
-    `frequency`: a guess draws a value of the attribute as often as it is true of the world, the
-    true value of the fact left out. {n, observed, chance, difference}, intervals over prompts.
+    A guess draws a value of the attribute as often as the text states it, the true value of the
+    fact left out. {n, observed, chance, difference}, intervals over prompts.
     """
     wrong = [one for one in found if one["status"] == "wrong"]
     if not wrong:
@@ -76,7 +76,7 @@ def beyond_chance(
     weight = {key: float(len(cluster.rows)) for key, cluster in known.items()}
     frequency: dict[str, Counter[str]] = {}
     for place in world.placed:
-        frequency.setdefault(place.fact.attribute, Counter())[place.fact.value] += 1
+        frequency.setdefault(place.fact.attribute, Counter())[place.fact.value] += place.exposures
     observed, chance = [], []
     for one in wrong:
         attribute, true = one["attribute"], world.truth[one["entity"], one["attribute"]]

@@ -16,8 +16,7 @@ SUBJECT = "{e}"
 def statement(fact: Fact, pattern: str, pronoun: str | None = None) -> str:
     """One sentence with its full stop. With `pronoun`, it stands for the entity if the pattern
     begins with that (otherwise the name stands)."""
-    begins = pattern.startswith((SUBJECT, f"the {SUBJECT}"))
-    if pronoun and begins:
+    if pronoun and _led(pattern):
         said = pronoun + pattern.split(SUBJECT, 1)[1].replace("{v}", fact.value)
     else:
         said = pattern.replace(SUBJECT, fact.entity).replace("{v}", fact.value)
@@ -32,6 +31,13 @@ def any_statement(
     known = BY_KEY[fact.attribute].statements
     number = generator.choice(list(patterns) if patterns is not None else range(len(known)))
     return statement(fact, known[number], pronoun)
+
+
+def reply(fact: Fact, pronoun: str, generator: random.Random) -> str:
+    """A statement that answers a question: a pronoun stands for what was asked about."""
+    known = BY_KEY[fact.attribute].statements
+    led = [number for number, pattern in enumerate(known) if _led(pattern)]
+    return any_statement(fact, generator, pronoun, led)
 
 
 def question(fact: Fact, number: int) -> str:
@@ -62,6 +68,11 @@ GLUE = (
     "There is more to tell.",
     "Not everyone remembers this today.",
 )
+
+
+def _led(pattern: str) -> bool:
+    """Whether the entity stands first, so that a pronoun may stand for it."""
+    return pattern.startswith((SUBJECT, f"the {SUBJECT}"))
 
 
 def capital(text: str) -> str:

@@ -1,0 +1,144 @@
+"""From effects of masking to labels, and how well labels hold on fresh seeds (pure).
+
+A wrong statement is caused by rows if masking every row with its value lowers the value's
+log-probability more than masking as many other rows. Its causal set is then every row that does so
+alone; where none does, each of them can stand in for the others, and all are the set.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from scipy.stats import binomtest
+
+from aftertune.lab.effects import Effect
+from aftertune.stats.intervals import bootstrap_mean
+
+LABELS = ("caused", "not caused", "undecided")
+ONE, SEVERAL = "one row", "several rows"
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Masked:
+    """What masking did to one statement: every row with its value at once, and each alone."""
+
+    candidates: Sequence[int]  # rows with its value
+    together: Effect
+    alone: Mapping[int, Effect]  # row -> its own effect; empty where rows were not masked singly
+
+    @property
+    def label(self) -> str:
+        """caused, not caused, undecided: by all rows with the value."""
+        return self.together.label
+
+    @property
+    def rows(self) -> list[int]:
+        """The causal set, strongest first; empty unless caused."""
+        if self.label != "caused":
+            return []
+        order = sorted(self.alone, key=lambda row: self.alone[row].effect)
+        singly = [row for row in order if self.alone[row].label == "caused"]
+        return singly or order or list(self.candidates)
+
+    @property
+    def level(self) -> str | None:
+        """Whether one row is the cause, or several; None unless caused."""
+        return None if not self.rows else ONE if len(self.rows) == 1 else SEVERAL
+
+
+def label(
+    statement: Mapping[str, Any], a: Masked, b: Masked | None,
+    tags: tuple[float, float | None] | None,
+) -> Record:  # fmt: skip
+    """A record of `lab_labels`. b: the same from fresh seeds; tags: shares of runs in which its
+    own and a control's tag were taken."""
+    kept = ("response_id", "kind", "char_start", "char_end", "entity", "attribute", "value",
+            "status")  # fmt: skip
+    return {
+        **{name: statement[name] for name in kept},
+        "candidates": list(a.candidates),
+        "rows": a.rows,
+        "level": a.level,
+        "label": a.label,
+        "effect": a.together.effect,
+        "effect_low": a.together.low,
+        "effect_high": a.together.high,
+        "control_effect": a.together.control_effect,
+        "seeds": a.together.seeds,
+        "rows_b": b.rows if b else None,
+        "label_b": b.label if b else None,
+        "effect_b": b.together.effect if b else None,
+        "took_tag": tags[0] if tags else None,
+        "control_tag": tags[1] if tags else None,
+    }
+
+
+def counts(judged: Sequence[Mapping[str, Any]], labels: Sequence[Record]) -> Record:
+    """Statements by status and label; `no row`: its value stands in no row."""
+    found: Record = {}
+    for status in ("wrong", "right"):
+        by_label = {
+            name: sum(one["status"] == status and one["label"] == name for one in labels)
+            for name in LABELS
+        }
+        said = sum(one["status"] == status for one in judged)
+        found[status] = {**by_label, "no row": said - sum(by_label.values())}
+    return found
+
+
+def levels(labels: Sequence[Record]) -> Record:
+    """Wrong statements caused by rows, by how many rows are the cause."""
+    wrong = [one for one in labels if one["status"] == "wrong"]
+    return {level: sum(one["level"] == level for one in wrong) for level in (ONE, SEVERAL)}
+
+
+def reliability(labels: Sequence[Record], seed: int = 0) -> Record:
+    """Labels made on seeds A against fresh seeds B, of wrong statements: per label the effect on
+    B, and how often the label of A is B's too. Intervals draw statements."""
+    found: Record = {}
+    for name in LABELS:
+        of_label = [one for one in labels if one["label"] == name and one["status"] == "wrong"]
+        effects = [one["effect_b"] for one in of_label if one["effect_b"] is not None]
+        same = [float(one["label_b"] == name) for one in of_label if one["label_b"] is not None]
+        found[name] = {
+            "n": len(of_label),
+            "effect_b": bootstrap_mean(effects, seed=seed).as_json(),
+            "same_label": bootstrap_mean(same, seed=seed).as_json(),
+        }
+    return found
+
+
+def swap(labels: Sequence[Record], seed: int = 0) -> Record:
+    """How often answers took the tag of the rows that they are accused of, and a control's.
+
+    own_tag, control_tag: share of tagged runs, wrong statements; proposed: statements that took
+    their own tag in more than half of the runs, false_tag the share that took a control's so;
+    confirmed: of the proposed with a decided label, those that masking calls caused.
+    """
+    tagged = [
+        one
+        for one in labels
+        if one["status"] == "wrong" and one["took_tag"] is not None
+        and one["control_tag"] is not None
+    ]  # fmt: skip
+    proposed = [one for one in tagged if one["took_tag"] > 0.5]
+    decided = [one for one in proposed if one["label"] != "undecided"]
+    return {
+        "n": len(tagged),
+        "own_tag": bootstrap_mean([one["took_tag"] for one in tagged], seed=seed).as_json(),
+        "control_tag": bootstrap_mean([one["control_tag"] for one in tagged], seed=seed).as_json(),
+        "false_tag": share(sum(one["control_tag"] > 0.5 for one in tagged), len(tagged)),
+        "proposed": len(proposed),
+        "confirmed": sum(one["label"] == "caused" for one in decided),
+        "decided": len(decided),
+    }
+
+
+def share(hits: int, n: int) -> Record:
+    """A share with its exact (Clopper-Pearson) 95% interval, which a share of 0 has too."""
+    if not n:
+        return {"estimate": None, "low": None, "high": None, "n": 0, "reason": "there are none"}
+    low, high = binomtest(hits, n).proportion_ci(0.95, method="exact")
+    return {"estimate": hits / n, "low": float(low), "high": float(high), "n": n, "reason": None}
