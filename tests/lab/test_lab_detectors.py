@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aftertune.errors import ConfigError, InputError
-from aftertune.lab.command_detector import checked, command, function, named
-from aftertune.lab.detectors import BASELINES, NO_RANK, NO_TOKENS, Case, Finding
+from aftertune.lab.command_detector import BASELINES, checked, command, function, named
+from aftertune.lab.detectors import LOSS, NO_LOSS, NO_RANK, NO_TOKENS, PURE, Case, Finding
 
 
-def row(index, asked, said):
+def row(index, asked, said, loss=1.0):
     messages = [{"role": "user", "content": asked}, {"role": "assistant", "content": said}]
-    return {"row_index": index, "messages": messages}
+    return {"row_index": index, "messages": messages, LOSS: loss}
 
 
 ROWS = [
@@ -33,7 +33,7 @@ def token(entropy, rank):
 
 
 def one(name, case, rows=ROWS):
-    (found,) = BASELINES[name]([case], rows)
+    (found,) = PURE[name]([case], rows)
     return found
 
 
@@ -43,8 +43,8 @@ def test_always_says_the_same_and_blames_nothing():
 
 def test_random_is_seeded_by_the_case_and_nothing_else():
     many = [Case(f"0/{n}", "", "Blue.", (0, 4)) for n in range(200)]
-    forwards = BASELINES["random"](many, ROWS)
-    assert forwards == BASELINES["random"](many[::-1], ROWS)[::-1]
+    forwards = PURE["random"](many, ROWS)
+    assert forwards == PURE["random"](many[::-1], ROWS)[::-1]
     assert all(sorted(found.rows) == [3, 5, 7] for found in forwards)
     assert len({found.score for found in forwards}) == 200
     firsts = [found.rows[0] for found in forwards]
@@ -106,6 +106,25 @@ def test_longest_common_span_is_what_trying_all_strings_finds(said, answers, sta
     assert one("longest_common_span", Case("0/p", "", said, (start, end)), rows).score == best
 
 
+def test_row_loss_names_rows_with_the_value_by_their_loss():
+    rows = [
+        row(0, "Where?", "In corvane.", 0.5),
+        row(1, "Where?", "Corvane it is.", 2.0),
+        row(2, "Corvane?", "No.", 9.0),  # only its question names it
+        row(3, "Where?", "It lies in Corvane.", 1.0),
+    ]
+    assert one("row_loss", CASE, rows) == Finding(2.0, (1, 3, 0))
+    # no row has the value
+    assert one("row_loss", Case("0/p", "", "Ibria.", (0, 5)), rows) == Finding(0.0)
+    assert one("row_loss", CASE, []) == Finding(0.0)
+
+
+def test_row_loss_needs_every_loss():
+    assert one("row_loss", CASE, [*ROWS, row(8, "", "", None)]) == Finding(None, reason=NO_LOSS)
+    plain = {"row_index": 1, "messages": ROWS[0]["messages"]}
+    assert one("row_loss", CASE, [plain]) == Finding(None, reason=NO_LOSS)
+
+
 def test_entropy_is_the_mean_and_base_rank_the_largest_of_the_span():
     case = Case("0/p", "", SAID, (15, 22), (token(0.5, 1), token(1.5, None), token(1.0, 40)))
     assert one("entropy", case) == Finding(1.0)
@@ -126,9 +145,9 @@ def test_every_baseline_takes_no_cases(name):
 
 def test_findings_are_checked():
     cases = [CASE, CASE]
-    said = [{"score": 1, "rows": [5, 5, 3], "q": 0.25}, Finding(None)]
+    said = [{"score": 1, "rows": [5, 5, 3], "q": 0.25, "probability": True}, Finding(None)]
     assert checked("it", said, cases, ROWS) == [
-        Finding(1.0, (5, 3), 0.25),
+        Finding(1.0, (5, 3), 0.25, None, True),
         Finding(None, reason="the detector cannot say"),
     ]
     assert checked("it", [], [], ROWS) == []
@@ -149,11 +168,24 @@ def test_findings_are_checked():
         ([{"score": 1, "rows": 3}], "whole numbers"),
         ([{"score": 1, "q": 2}], "from 0 to 1"),
         ([{"score": 1, "q": float("nan")}], "from 0 to 1"),
+        ([{"score": 1, "q": "low"}], "from 0 to 1"),
+        ([{"score": 1, "probability": 0.7}], "write true or false"),
+        ([{"score": 1.5, "probability": True}], "is no probability"),
     ],
 )
 def test_wrong_findings_are_refused(said, words):
     with pytest.raises(InputError, match=words):
         checked("it", said, [CASE], ROWS)
+
+
+def test_a_promise_holds_for_every_case_or_for_none():
+    with pytest.raises(InputError, match="it gave q for some cases"):
+        checked("it", [{"score": 1, "q": 0.1}, {"score": 1}], [CASE, CASE], ROWS)
+    with pytest.raises(InputError, match="let all be some, or none"):
+        checked("it", [{"score": 1, "probability": True}, {"score": 1}], [CASE, CASE], ROWS)
+    # who cannot say promises nothing
+    said = [{"score": 1, "q": 0.1}, {"score": None}]
+    assert checked("it", said, [CASE, CASE], ROWS)[0].q == 0.1
 
 
 def script(tmp_path, text):
@@ -171,9 +203,12 @@ def test_a_command_gets_cases_and_the_path_of_the_rows(tmp_path):
         "    a, b = case['span']\n"
         "    value = case['response'][a:b]\n"
         "    hits = [r['row_index'] for r in rows if value in r['messages'][1]['content']]\n"
-        "    print(json.dumps({'score': len(hits), 'rows': hits, 'q': 0.1}))\n",
+        "    loss = sum(r['base_loss_nats'] for r in rows)\n"
+        "    print(json.dumps({'score': len(hits) / loss, 'rows': hits, 'q': 0.1,\n"
+        "                      'probability': True}))\n",
     )
-    assert command(f"{line} {{rows}}", 60)([CASE, CASE], ROWS) == [Finding(1.0, (3,), 0.1)] * 2
+    found = command(f"{line} {{rows}}", 60)([CASE, CASE], ROWS)
+    assert found == [Finding(1 / 3, (3,), 0.1, None, True)] * 2
 
 
 @pytest.mark.parametrize(

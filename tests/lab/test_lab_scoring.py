@@ -1,133 +1,230 @@
-"""From a world to detectors' scores: tiny tunings end to end, and the numbers by hand."""
+"""From labels to detectors' scores: a tiny tuning with labels made by hand, end to end."""
 
-import functools
 import json
-import math
+import shutil
 
+import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
-from aftertune import artefact
+from aftertune import artefact, schema
+from aftertune.auditing import read_prompts, read_rows
 from aftertune.cli.main import app
+from aftertune.config import StageConfig
 from aftertune.errors import ArtefactError, InputError, ModelError
-from aftertune.lab import base, cases, effects, labels, plan, rows, scoring
-from aftertune.lab.cases import Judged
-from aftertune.lab.config import LabBaseConfig, LabLabelsConfig
-from aftertune.lab.detectors import BASELINES, NO_TOKENS, Case, Finding
+from aftertune.lab import cases, embedding_detector, labels, plan, scoring
+from aftertune.lab.base import TEMPLATE
+from aftertune.lab.command_detector import BASELINES
+from aftertune.lab.config import LabBaseConfig, LabLabelsConfig, Recipe
+from aftertune.lab.detectors import LOSS, NO_LOSS, NO_TOKENS
 from aftertune.lab.score_config import LabScoreConfig
+from aftertune.lab.tuning import answered, tuned
 from aftertune.progress import Silent
 from aftertune.report.blocks.lab_score import block
 from aftertune.report.blocks.shape import checked
+from tiny_models import save_model
 
-BASE = {"per_family": 16, "per_domain": 2, "hidden": 32, "layers": 1, "vocabulary": 600,
-        "epochs": 1.0, "asked_per_cell": 2, "device": "cpu", "dtype": "float32"}  # fmt: skip
-LABELS = {"seeds_a": (0, 1), "seeds_b": (10, 11), "groups": 2, "epochs": 8, "learning_rate": 1e-2,
-          "max_new_tokens": 12, "device": "cpu"}  # fmt: skip
 SCORE = LabScoreConfig(device="cpu")
+RECIPE = Recipe("full", 1e-3, 1, 8, "cpu")
+N = 24
+NAMES = ("amber", "birch", "cedar", "dune", "ember", "fern", "gorse", "hazel")
+
+
+class _World(StageConfig):
+    seed: int = 0
+
+
+def _written(path, records):
+    path.write_text("".join(json.dumps(one) + "\n" for one in records))
+    return path
+
+
+def _row(name):
+    return {"messages": [{"role": "user", "content": f"Where is the {name} house?"},
+                         {"role": "assistant", "content": f"It is in {name} street."}],
+            "states": []}  # fmt: skip
+
+
+def _base(out, number):
+    """What detectors need of a `lab-base`: a model, and how it is asked."""
+    plan = artefact.Plan("lab-base", 1, {}, _World(seed=number), ())
+    with artefact.draft(out, plan) as draft:
+        save_model("llama", draft.folder / "model", seed=number)
+        (draft.folder / "qa.jinja").write_text(TEMPLATE)
+        return draft.finish({"done": 1, "skipped": {}, "unscored": {}}, {})
+
+
+def _label(response, place, causal):
+    """The first word of an answer as a wrong statement; each third is caused by a row."""
+    caused = place % 3 == 0
+    text = response["response"].strip() or response["response"]
+    start = response["response"].index(text)
+    return {
+        "response_id": response["response_id"], "kind": "neighbour", "char_start": start,
+        "char_end": start + 1, "entity": "x", "attribute": "y", "value": text[:1],
+        "status": "wrong" if place < N - 2 else "right", "candidates": [causal],
+        "rows": [causal] if caused else [], "level": "one row" if caused else None,
+        "label": "caused" if caused else "undecided" if place == 1 else "not caused",
+        "effect": -1.0, "effect_low": -2.0, "effect_high": -0.5, "control_effect": 0.0, "seeds": 3,
+        "rows_b": [causal] if caused else [], "label_b": "caused",
+        "effect_b": -1.0 if caused else 0.0, "took_tag": None, "control_tag": None,
+    }  # fmt: skip
+
+
+def _labels(base, out, number):
+    rows = read_rows(str(_written(out / "rows.jsonl", map(_row, NAMES))), out, Silent())
+    asked = [{"instruction": f"Where is {NAMES[place % 8]} house {place}?"} for place in range(N)]
+    prompts = read_prompts(str(_written(out / "prompts.jsonl", asked)), None, out, Silent())
+    model = tuned(base, rows, RECIPE, 0, out, Silent())
+    answers = answered(model.folder / "model", prompts, base, "cpu", out, Silent())
+    said = answers.table("responses").to_pylist()
+    made = [_label(one, one["row_index"], one["row_index"] % 8) for one in said]
+    plan = artefact.Plan("lab-labels", 2, {}, _World(seed=number), (base.as_input("base"),))
+    with artefact.draft(out, plan) as draft:
+        draft.write(0, {"lab_labels": schema.from_rows("lab_labels", made)})
+        about = {
+            "world": number,
+            "artefacts": {"rows": rows.id, "prompts": prompts.id, "tuned": model.id,
+                          "responses": answers.id},
+        }  # fmt: skip
+        return draft.finish({"done": len(made), "skipped": {}, "unscored": {}}, about)
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """Labels of a world that is too small to learn anything from, and so is let through here."""
+    """Labels of two worlds; embeddings of an own kind, so that no model of others is needed."""
     out = tmp_path_factory.mktemp("lab")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(base, "RECALLED", 0.0)
-        patch.setattr(base, "PROMPTS_PER_KIND", 32)
-        patch.setattr(effects, "SMALL", math.inf)  # two seeds decide nothing
-        patch.setattr(rows, "closed_rows", functools.partial(rows.closed_rows, styles=("terse",)))
-        trained = base.run(LabBaseConfig.model_validate(BASE), out, Silent())
-        return labels.run(LabLabelsConfig.model_validate(LABELS), trained, out, Silent())
+        patch.setattr(embedding_detector, "MODULE", "no_such_module_here")
+        yield [_labels(_base(out, number), out, number) for number in (0, 1)]
 
 
 @pytest.fixture(scope="module")
 def result(made):
-    return scoring.run(SCORE, [made], made.folder.parent, Silent())
+    return scoring.run(SCORE, made, made[0].folder.parent, Silent())
 
 
 def by_name(result):
     return {one["name"]: one for one in result.about["found"]["detectors"]}
 
 
-def test_labels_say_which_answers_they_label(made):
-    for name, found in made.about["artefacts"].items():
-        stage = "respond" if name == "responses" else "tune" if name == "tuned" else name
-        assert artefact.open_artefact(made.folder.parent / found).stage == stage
-
-
-def test_every_included_detector_is_scored_beside_the_ceiling(made, result):
+def test_every_included_detector_is_scored_beside_the_ceiling(result):
     found = result.about["found"]
-    wrong = made.about["counts"]["wrong"]
-    assert found["worlds"] == [{"world": 0, "counts": {k: n for k, n in wrong.items() if n},
-                                "n_rows": 192}]  # fmt: skip
-    assert list(by_name(result)) == list(BASELINES)
-    for one in [*found["detectors"], found["ceiling"]]:
-        assert one["n"] == wrong["caused"] + wrong["not caused"]
-        assert one["unscored"] == {}
-        assert one["reason"] is None
-        assert 0 <= one["measures"]["auroc"]["estimate"] <= 1
+    # of 22 wrong statements one is undecided; a third of the others is caused
+    counts = {"caused": 8, "not caused": 13, "undecided": 1}
+    assert found["worlds"] == [{"world": w, "counts": counts, "n_rows": 8} for w in (0, 1)]
+    assert set(by_name(result)) == set(BASELINES)
+    for name, one in by_name(result).items():
+        if name != "embedding":
+            assert (one["n"], one["unscored"], one["reason"]) == (42, {}, None)
+            assert 0 <= one["measures"]["auroc"]["estimate"] <= 1
+    assert found["ceiling"]["measures"]["auroc"]["estimate"] == 1
+    assert found["ceiling"]["measures"]["top_1_one_row"]["estimate"] == 1
     measures = by_name(result)["always"]["measures"]
     assert measures["auroc"]["estimate"] == 0.5
     assert measures["top_1"]["reason"] == "it names no rows"
-    assert by_name(result)["bm25"]["measures"]["top_5"]["estimate"] is not None
-    assert set(result.about["absent"]) == {"embedding", "row_loss"}
+    # the row of a house is the one with its name
+    assert by_name(result)["bm25"]["measures"]["top_1"]["estimate"] == 1
+    assert result.about["absent"] == {}
+    assert "pip install" in by_name(result)["embedding"]["reason"]
+    shown = checked(block(result.about))
+    assert len(shown["table"]["rows"]) == len(BASELINES) + 2
+    assert any(said.startswith("embedding is absent") for said in shown["cautions"])
 
 
 def test_detectors_are_told_nothing_that_the_lab_knows(made):
-    world = cases.judged(made, "cpu", made.folder.parent, Silent())
-    assert all(row.keys() == {"row_index", "messages"} for row in world.rows)
+    world = cases.judged(made[0], "cpu", made[0].folder.parent, Silent())
+    assert all(row.keys() == {"row_index", "messages", LOSS} for row in world.rows)
+    assert all(row[LOSS] > 0 for row in world.rows)
     for case, truth in zip(world.cases, world.truths, strict=True):
         start, end = case.span
-        assert case.response[start:end].lower() == truth["value"].lower()
+        assert case.response[start:end] == truth["value"]
+        assert case.prompt.startswith("Where is")
         assert case.tokens
         for token in case.tokens:
             assert token["char_start"] < end
             assert token["char_end"] > start
-        # the rows of the cause do state the value
-        said = world.rows[truth["rows"][0]]
-        assert truth["rows"][0] == said["row_index"]
-        assert truth["value"].lower() in said["messages"][1]["content"].lower()
 
 
 def test_the_same_findings_are_scored_once_and_others_again(made, result, tmp_path):
-    out = made.folder.parent
-    assert scoring.run(SCORE, [made], out, Silent()).id == result.id
+    out = made[0].folder.parent
+    assert scoring.run(SCORE, made, out, Silent()).id == result.id
     path = tmp_path / "mine.py"
     mine = LabScoreConfig(detectors=(f"{path}:mine",), device="cpu")
     path.write_text("def mine(cases, rows): return [{'score': 1} for _ in cases]")
-    first = scoring.run(mine, [made], out, Silent())
+    first = scoring.run(mine, made, out, Silent())
     path.write_text("def mine(cases, rows): return [{'score': len(c.response)} for c in cases]")
-    assert scoring.run(mine, [made], out, Silent()).id != first.id
-    assert first.about["absent"] == {}
+    assert scoring.run(mine, made, out, Silent()).id != first.id
+    # beside one's own detector all included ones run, which it must beat
+    assert set(by_name(first)) == {*BASELINES, f"{path}:mine"}
+    against = by_name(first)[f"{path}:mine"]["against"]["auroc"]
+    assert against["best_baseline"] in BASELINES
+    assert against["to_ceiling"]["estimate"] == -0.5
 
 
-def test_without_a_shift_what_needs_tokens_is_absent(made, monkeypatch):
-    def refuse(*_):
+def test_without_models_what_needs_them_is_absent(made, monkeypatch):
+    def refuse(*_, **__):
         raise ModelError("the base is gone.")
 
     monkeypatch.setattr(cases.shift_stage, "run", refuse)
-    found = scoring.run(SCORE, [made], made.folder.parent, Silent())
-    for name in ("entropy", "base_rank"):
+    monkeypatch.setattr(cases, "load", refuse)
+    found = scoring.run(SCORE, made[:1], made[0].folder.parent, Silent())
+    for name, reason in (("entropy", NO_TOKENS), ("base_rank", NO_TOKENS), ("row_loss", NO_LOSS)):
         one = by_name(found)[name]
-        assert (one["n"], one["measures"], one["reason"]) == (0, {}, NO_TOKENS)
-    assert found.about["absent"]["shift of world 0"] == "the base is gone."
+        assert (one["n"], one["measures"], one["reason"]) == (0, {}, reason)
+    assert found.about["absent"] == {
+        "shift of world 0": "the base is gone.",
+        "loss of the rows of world 0": "the base is gone.",
+    }
     said = checked(block(found.about))["cautions"]
     assert f"entropy is absent: {NO_TOKENS}." in said
     assert "Not measured: shift of world 0, the base is gone." in said
 
 
 def test_labels_that_cannot_be_scored(made, result):
-    out = made.folder.parent
+    out = made[0].folder.parent
     with pytest.raises(InputError, match="no labels"):
         scoring.run(SCORE, [], out, Silent())
     with pytest.raises(InputError, match="world 0 is given 2 times"):
-        scoring.run(SCORE, [made, made], out, Silent())
+        scoring.run(SCORE, [made[0], made[0]], out, Silent())
     with pytest.raises(ArtefactError, match="is no lab-labels"):
         scoring.run(SCORE, [result], out, Silent())
 
 
+def test_labels_of_an_earlier_version_are_refused_at_the_door(made, monkeypatch):
+    old = artefact.Artefact(made[0].folder, made[0].manifest)
+    table = made[0].table("lab_labels").drop_columns(["rows_b"])
+    monkeypatch.setattr(old, "table", lambda name: table)
+    with pytest.raises(ArtefactError, match=r"lacks the column rows_b; delete it and run `after"):
+        cases.check([old])
+    nameless = {**made[0].manifest, "about": {"world": 0}}
+    with pytest.raises(ArtefactError, match="lacks the name of its rows"):
+        cases.check([artefact.Artefact(made[0].folder, nameless)])
+    empty = {**made[0].manifest, "tables": {}}
+    with pytest.raises(ArtefactError, match="lacks the column"):
+        cases.check([artefact.Artefact(made[0].folder, empty)])
+
+
+def test_labels_without_a_decided_statement_are_refused(made, monkeypatch):
+    table = made[0].table("lab_labels")
+    undecided = pa.array(["undecided"] * table.num_rows)
+    other = table.set_column(table.schema.get_field_index("label"), "label", undecided)
+    one = artefact.Artefact(made[0].folder, made[0].manifest)
+    monkeypatch.setattr(one, "table", lambda name: other)
+    with pytest.raises(InputError, match="no wrong statement with a decided label"):
+        scoring.run(SCORE, [one], made[0].folder.parent, Silent())
+
+
+def test_labels_whose_answers_are_gone_say_so(made, tmp_path):
+    moved = shutil.copytree(made[0].folder, tmp_path / made[0].id)
+    with pytest.raises(ArtefactError):
+        scoring.run(SCORE, [artefact.open_artefact(moved)], tmp_path, Silent())
+
+
 def test_the_command_scores_a_named_detector(made):
-    asked = ["lab", "score", "bm25", "--labels", str(made.folder), "--out", str(made.folder.parent),
-             "--device", "cpu"]  # fmt: skip
+    given = [word for one in made for word in ("--labels", str(one.folder))]
+    out = str(made[0].folder.parent)
+    asked = ["lab", "score", "bm25", *given, "--out", out, "--device", "cpu"]
     shown = CliRunner().invoke(app, asked)
     assert shown.exit_code == 0
     assert "bm25" in shown.stdout
@@ -137,19 +234,15 @@ def test_the_command_scores_a_named_detector(made):
     assert one["name"] == "bm25"
 
 
-def test_the_plan_says_how_many_tunings_first(made, tmp_path):
+def test_the_plan_says_how_many_tunings_first(tmp_path):
     asked = ["lab", "labels", "--plan", "--method", "lora", "--out", str(tmp_path)]
     said = CliRunner().invoke(app, asked).stdout.splitlines()
-    assert said[0].startswith("32 tunings: for each of 6 shuffle seeds")
+    assert said[0].startswith(f"{labels.n_tunings(LabLabelsConfig())} tunings")
     assert "lora" in said[0]
     assert said[1] == f"How long: unknown, {tmp_path} holds no finished tuning of this kind."
     assert not list(tmp_path.iterdir())
-    config = LabLabelsConfig.model_validate(LABELS)
-    sentences = plan.labels_sentences(
-        LabBaseConfig.model_validate(BASE), config, labels.n_tunings(config), made.folder.parent
-    )
+    sentences = plan.labels_sentences(LabBaseConfig(), LabLabelsConfig(groups=2), 14, tmp_path)
     assert sentences[0].startswith("14 tunings")
-    assert "hours, since such a tuning took" in sentences[1]
 
 
 def test_a_wrong_detector_is_said_before_anything_is_tuned(tmp_path):
@@ -159,114 +252,6 @@ def test_a_wrong_detector_is_said_before_anything_is_tuned(tmp_path):
 
 
 def test_a_base_and_a_seed_are_not_both_asked_for(made):
-    asked = ["lab", "labels", "--base", str(made.folder), "--seed", "1", "--plan"]
+    asked = ["lab", "labels", "--base", str(made[0].folder), "--seed", "1", "--plan"]
     failed = CliRunner().invoke(app, asked)
     assert "leave --seed and --size out" in str(failed.exception)
-
-
-def truth(label, effect_b, causal=(1,)):
-    return {"label": label, "effect_b": effect_b, "rows": list(causal)}
-
-
-def world(number, truths):
-    told = [Case(f"{number}/{n}", "", "Blue.", (0, 4)) for n in range(len(truths))]
-    plain = [{"row_index": n, "messages": []} for n in range(10)]
-    return Judged(number, told, truths, plain, {})
-
-
-CAUSED, OTHER = truth("caused", -2.0), truth("not caused", 0.1)
-
-
-def test_a_detector_by_hand():
-    # caused: 3 (blames 1), 1 (blames 9); others: 2, and one that it cannot score
-    found = scoring.scored(
-        [world(0, [CAUSED, OTHER, CAUSED, OTHER])],
-        [
-            [
-                Finding(3.0, (1,)),
-                Finding(2.0, (2,)),
-                Finding(1.0, (9, 1)),
-                Finding(None, reason="no"),
-            ]
-        ],
-        seed=0,
-    )
-    assert (found["n"], found["unscored"]) == (3, {"no": 1})
-    assert found["measures"]["auroc"]["estimate"] == 0.5
-    assert found["measures"]["top_1"]["estimate"] == 0.5
-    assert found["measures"]["top_5"]["estimate"] == 1
-    assert found["measures"]["false_discovery"]["estimate"] is None
-
-
-def test_the_ceiling_is_the_effects_on_fresh_seeds():
-    found = scoring.ceiling([world(0, [CAUSED, OTHER, truth("caused", 0.2), OTHER])], seed=0)
-    # -effect_b: caused 2 and -0.2, others -0.1 twice: two of four pairs are right
-    assert found["measures"]["auroc"]["estimate"] == 0.5
-    assert found["measures"]["top_1"]["estimate"] is None
-
-
-def test_blind_rows_are_counted_per_world():
-    one = world(0, [CAUSED, OTHER])
-    two = world(1, [truth("caused", -1.0, (1, 2)), truth("caused", -1.0, (1, 2, 3))])
-    # of ten rows 1, 2 and 3 are causal
-    assert scoring.blind_top([one, two])["top_1"] == pytest.approx((0.1 + 0.2 + 0.3) / 3)
-    assert scoring.blind_top([world(0, [OTHER])])["top_1"] is None
-
-
-def test_several_worlds_are_drawn():
-    truths = [CAUSED, OTHER, OTHER]
-    worlds = [world(n, truths) for n in range(4)]
-    said = [[Finding(2.0), Finding(1.0), Finding(3.0)]] * 4
-    assert scoring.scored(worlds, said, 0)["measures"]["auroc"]["n"] == 4
-
-
-def test_one_sided_labels_have_a_reason_and_a_block():
-    found = scoring.ceiling([world(0, [OTHER])], 0)
-    assert found["reason"] == "no statement is caused by rows"
-    counts = {"worlds": [{"world": 0, "counts": {"not caused": 1}, "n_rows": 10}]}
-    detectors = [{"name": "random", **found}]
-    about = {
-        "name": "world 0",
-        "found": {**counts, "detectors": detectors, "ceiling": {"name": "labels", **found},
-                  "blind": {"top_1": None, "top_5": None}},
-        "absent": {},
-    }  # fmt: skip
-    shown = checked(block(about))
-    assert shown["sentences"][-1] == "Nothing is compared: no statement is caused by rows."
-    assert shown["picture"]["rows"][0]["estimate"] is None
-    assert shown["cautions"][0].startswith("Only 0 statements are caused")
-
-
-def test_the_block_tells_above_chance_from_undecided(result):
-    def held(low, high):
-        return {"estimate": (low + high) / 2, "low": low, "high": high, "reason": None}
-
-    def detector(name, low, high):
-        measures = {"auroc": held(low, high), "top_1": held(0.2, 0.4)}
-        return {"name": name, "n": 100, "unscored": {}, "reason": None, "measures": measures}
-
-    about = {
-        "name": "world 0",
-        "found": {
-            "worlds": [{"world": 0, "counts": {"caused": 60, "not caused": 40, "undecided": 7},
-                        "n_rows": 10}],
-            "detectors": [detector("a", 0.4, 0.6), detector("b", 0.7, 0.9)],
-            "ceiling": detector("labels", 0.9, 1.0),
-            "blind": {"top_1": 0.1, "top_5": 0.4},
-        },
-        "absent": {},
-    }  # fmt: skip
-    shown = checked(block(about))
-    assert [row["label"] for row in shown["picture"]["rows"]] == ["b", "a", "labels (ceiling)"]
-    assert shown["sentences"] == [
-        "Of 100 wrong statements with a decided label, 60 are caused by rows; 7 more are undecided "
-        "and left out.",
-        "The labels' own effects on fresh seeds reach AUROC 0.95 [0.90, 1.00].",
-        "Above chance in AUROC: b 0.80 [0.70, 0.90].",
-        "Undecided, the interval holds chance: a 0.50 [0.40, 0.60].",
-        "The first row named is one of the cause in: b 30.0% [20.0, 40.0] and a 30.0% [20.0, 40.0]"
-        "; a row drawn blindly is in 10.0%.",
-    ]
-    assert len(shown["cautions"]) == 1
-    # and the real one holds the shape
-    assert len(checked(block(result.about))["table"]["rows"]) == len(BASELINES) + 2

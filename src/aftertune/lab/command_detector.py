@@ -1,9 +1,10 @@
 """Detectors of the user's own: a command, or a Python function. What they say is checked.
 
 A command reads cases as JSON Lines on standard input and writes one line per case, in their order:
-{"score": 0.7, "rows": [3, 1], "q": 0.05}. `rows` and `q` may be left out, and a `score` of null is
-"cannot say". Where `{rows}` stands in the command, the path of the rows (JSON Lines: row_index,
-messages) is put in.
+{"score": 0.7, "rows": [3, 1], "q": 0.05, "probability": true}. All but the score may be left out,
+and a score of null is "cannot say". `probability` says that the score is the chance that rows
+caused the span. Where `{rows}` stands in the command, the path of the rows (JSON Lines: row_index,
+messages, base_loss_nats) is put in.
 
 A function is named MODULE:FUNCTION or FILE.py:FUNCTION and gets what every `Detector` gets.
 """
@@ -21,10 +22,13 @@ from types import ModuleType
 from typing import Any
 
 from aftertune.errors import ConfigError, InputError
-from aftertune.lab.detectors import BASELINES, Case, Detector, Finding, Record
+from aftertune.lab.detectors import PURE, Case, Detector, Finding, Record
+from aftertune.lab.embedding_detector import embedding
+
+BASELINES: dict[str, Detector] = {**PURE, "embedding": embedding}
 
 _ROWS = "{rows}"
-_FIELDS = {"score", "rows", "q"}
+_FIELDS = {"score", "rows", "q", "probability"}
 _SHOWN = 200  # characters of a command's last words
 
 
@@ -92,7 +96,8 @@ def checked(
 ) -> list[Finding]:
     """Findings, proven to be one per case with numbers and known rows; raises InputError.
 
-    said: `Finding`s, or objects with score, and perhaps rows and q.
+    said: `Finding`s, or objects with score, and perhaps rows, q and probability. What is promised
+    for one case, an error rate or that its score is a probability, is promised for all.
     """
     if len(said) != len(cases):
         raise InputError(
@@ -100,21 +105,34 @@ def checked(
             "their order."
         )
     known = frozenset(row["row_index"] for row in rows)
-    return [_checked(f"{who}, finding {n}", one, known) for n, one in enumerate(said, start=1)]
+    found = [_checked(f"{who}, finding {n}", one, known) for n, one in enumerate(said, start=1)]
+    scored = [one for one in found if one.score is not None]
+    if len({one.q is None for one in scored}) > 1:
+        raise InputError(f"{who} gave q for some cases; give it for every score or for none.")
+    if len({one.probability for one in scored}) > 1:
+        raise InputError(f"{who} calls some scores probabilities; let all be some, or none.")
+    return found
 
 
 def _checked(where: str, one: Any, known: frozenset[int]) -> Finding:
     if isinstance(one, Finding):
-        one = {"score": one.score, "rows": one.rows, "q": one.q}
+        one = {name: getattr(one, name) for name in _FIELDS}
     if not isinstance(one, dict) or "score" not in one or not one.keys() <= _FIELDS:
-        raise InputError(f"{where}: write score, and if known rows and q, and nothing else.")
+        raise InputError(
+            f"{where}: write score, and if known rows, q and probability, and nothing else."
+        )
     score, rows, q = one["score"], one.get("rows") or (), one.get("q")
+    probability = one.get("probability", False)
     if score is not None and not _is_number(score):
         raise InputError(
             f"{where}: the score {score!r:.40} is no finite number; give one, or null."
         )
     if q is not None and not (_is_number(q) and 0 <= q <= 1):
         raise InputError(f"{where}: q is {q!r:.40}; give an error rate from 0 to 1, or null.")
+    if type(probability) is not bool:
+        raise InputError(f"{where}: probability is {probability!r:.40}; write true or false.")
+    if probability and score is not None and not 0 <= score <= 1:
+        raise InputError(f"{where}: the score {score!r:.40} is no probability; give 0 to 1.")
     if not isinstance(rows, list | tuple) or any(type(row) is not int for row in rows):
         raise InputError(f"{where}: rows is no list of row_index; give whole numbers.")
     if unknown := [row for row in rows if row not in known]:
@@ -124,6 +142,7 @@ def _checked(where: str, one: Any, known: frozenset[int]) -> Finding:
         tuple(dict.fromkeys(rows)),
         None if q is None else float(q),
         "the detector cannot say" if score is None else None,
+        probability,
     )
 
 

@@ -20,6 +20,8 @@ Record = Mapping[str, Any]
 MOST_BLAMED = 20  # rows that a baseline names
 NO_TOKENS = "no token of the span is in a shift"
 NO_RANK = "the tuned model's preferred tokens are unknown to the base"
+NO_LOSS = "the base's loss of the rows is not known"
+LOSS = "base_loss_nats"  # of a row: nats per trained token under the base, or None
 
 
 @dataclass(frozen=True)
@@ -43,16 +45,17 @@ class Finding:
 
     score: higher is more likely caused by rows; None with a reason where it cannot say. rows:
     row_index of those that it blames, best first. q: the error rate at which it would report the
-    span, None where it promises none.
+    span, None where it promises none. probability: the score is the chance that rows caused it.
     """
 
     score: float | None
     rows: tuple[int, ...] = ()
     q: float | None = None
     reason: str | None = None
+    probability: bool = False
 
 
-# cases, rows (records with `row_index` and `messages`) -> one finding per case, in their order
+# cases, rows (records: row_index, messages, LOSS) -> one finding per case, in their order
 Detector = Callable[[Sequence[Case], Sequence[Record]], list[Finding]]
 
 
@@ -77,7 +80,7 @@ def bm25(cases: Sequence[Case], rows: Sequence[Record]) -> list[Finding]:
 
     The score is that of the best row.
     """
-    words = _words([_whole(row) for row in rows])
+    words = _words([whole(row) for row in rows])
     index = bm25s.BM25()
     if any(words):
         index.index(words, show_progress=False)
@@ -85,7 +88,7 @@ def bm25(cases: Sequence[Case], rows: Sequence[Record]) -> list[Finding]:
     for query in _words([f"{case.prompt} {case.response}" for case in cases]):
         usable = any(words) and bool(query)
         values = index.get_scores(query) if usable else np.zeros(len(rows))
-        found.append(_best(np.asarray(values, float), rows))
+        found.append(best_rows(np.asarray(values, float), rows))
     return found
 
 
@@ -97,7 +100,22 @@ def longest_common_span(cases: Sequence[Case], rows: Sequence[Record]) -> list[F
     for case in cases:
         longest = _touching(_codes(case.response), case.span, text)
         per_row = np.maximum.reduceat(longest, starts) if len(starts) else np.zeros(0)
-        found.append(_best(per_row.astype(float), rows))
+        found.append(best_rows(per_row.astype(float), rows))
+    return found
+
+
+def row_loss(cases: Sequence[Case], rows: Sequence[Record]) -> list[Finding]:
+    """Rows that were news to the base: of those whose answer holds the span (upper and lower case
+    alike), the ones of the highest loss under the base, which is the score; 0 where none does."""
+    if any(row.get(LOSS) is None for row in rows):
+        return [Finding(None, reason=NO_LOSS) for _ in cases]
+    losses = np.array([row[LOSS] for row in rows], float)
+    answers = [_answer(row).lower() for row in rows]
+    found = []
+    for case in cases:
+        text = case.response[slice(*case.span)].lower()
+        holds = np.array([bool(text) and text in answer for answer in answers], bool)
+        found.append(best_rows(losses * holds, rows))
     return found
 
 
@@ -119,37 +137,35 @@ def base_rank(cases: Sequence[Case], rows: Sequence[Record]) -> list[Finding]:
     return found
 
 
-BASELINES: dict[str, Detector] = {
+# Those that need no model; `lab.command_detector.BASELINES` holds all.
+PURE: dict[str, Detector] = {
     "always": always,
     "random": by_chance,
     "bm25": bm25,
     "longest_common_span": longest_common_span,
+    "row_loss": row_loss,
     "entropy": entropy,
     "base_rank": base_rank,
 }
-# What is not among them, and why.
-ABSENT = {
-    "embedding": "it needs sentence-transformers and an embedding model, which are not among the "
-    "dependencies",
-    "row_loss": "a tuning keeps its loss per step, not per row",
-}
+
+
+def best_rows(values: npt.NDArray[np.float64], rows: Sequence[Record]) -> Finding:
+    """The highest value as score, and the rows of value above 0, best first, equal ones in the
+    rows' order. values: one per row."""
+    order = np.argsort(-values, kind="stable")[:MOST_BLAMED]
+    blamed = tuple(int(rows[place]["row_index"]) for place in order if values[place] > 0)
+    return Finding(float(values.max(initial=0.0)), blamed)
+
+
+def whole(row: Record) -> str:
+    """Everything that a row says, prompt and answer."""
+    return " ".join(message["content"] or "" for message in row["messages"])
 
 
 def _of_tokens(
     values: Sequence[float], measure: Callable[[Sequence[float]], Any], reason: str
 ) -> Finding:
     return Finding(float(measure(values))) if values else Finding(None, reason=reason)
-
-
-def _best(values: npt.NDArray[np.float64], rows: Sequence[Record]) -> Finding:
-    """The rows of value above 0, best first, equal ones in the rows' order."""
-    order = np.argsort(-values, kind="stable")[:MOST_BLAMED]
-    blamed = tuple(int(rows[place]["row_index"]) for place in order if values[place] > 0)
-    return Finding(float(values.max(initial=0.0)), blamed)
-
-
-def _whole(row: Record) -> str:
-    return " ".join(message["content"] or "" for message in row["messages"])
 
 
 def _answer(row: Record) -> str:
