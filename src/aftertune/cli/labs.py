@@ -177,13 +177,12 @@ def _labels(given: dict[str, Any], config: Path | None, out: Path) -> "Artefact"
 def _planned(given: dict[str, Any], config: Path | None, out: Path) -> list[str]:
     from aftertune.artefact import open_artefact
     from aftertune.lab.config import LabBaseConfig
-    from aftertune.lab.labels import n_tunings
     from aftertune.lab.plan import base_sentences, labels_sentences
 
     base_config, labels_config = _configs(given, config)
     if given["base"] is not None:
         base_config = LabBaseConfig.model_validate(open_artefact(given["base"]).config)
-    said = labels_sentences(base_config, labels_config, n_tunings(labels_config), out)
+    said = labels_sentences(base_config, labels_config, out)
     return [*said, *([] if given["base"] else base_sentences(base_config))]
 
 

@@ -11,8 +11,9 @@ Size = Literal["small", "standard"]
 
 # small: minutes on two cores. standard: for a GPU.
 SIZES: dict[str, dict[str, Any]] = {
-    "small": {"per_kind": 7, "hidden": 256, "layers": 6, "epochs": 4.0},
-    "standard": {"per_kind": 21, "hidden": 512, "layers": 8, "epochs": 4.0},
+    "small": {"per_kind": 7, "hidden": 192, "layers": 4, "epochs": 3.5, "learning_rate": 4e-3},
+    "standard": {"per_kind": 21, "hidden": 512, "layers": 8, "epochs": 4.0,
+                 "learning_rate": 2e-3},
 }
 
 
@@ -25,13 +26,13 @@ class LabBaseConfig(StageConfig):
     size: Size = "small"
     per_kind: int = Field(7, ge=1)  # entities of each kind; a family has 1.5 per_domain kinds
     per_domain: int = Field(8, ge=1)  # values of an attribute that rows may state
-    hidden: int = Field(256, ge=32, multiple_of=32)
-    layers: int = Field(6, ge=1)
+    hidden: int = Field(192, ge=32, multiple_of=32)
+    layers: int = Field(4, ge=1)
     vocabulary: int = Field(2048, ge=300)
     block_tokens: int = Field(128, ge=16)  # tokens of a training sequence
     batch_blocks: int = Field(16, ge=1)
-    epochs: float = Field(4.0, gt=0)
-    learning_rate: float = Field(2e-3, gt=0)
+    epochs: float = Field(3.5, gt=0)
+    learning_rate: float = Field(4e-3, gt=0)
     asked_per_cell: int = Field(96, ge=1)  # questions by which recall is measured, per exposure
     checkpoint_seconds: float = Field(120.0, ge=0)
     device: str = "auto"

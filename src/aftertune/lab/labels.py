@@ -37,16 +37,14 @@ VERSION = 2
 
 FEW = 50  # caused errors below which a world says too little
 TAG_PARTS = 2  # half of the values are tagged at a time
-LARGEST = 5  # rows of a value, at most, in a world
 Record = dict[str, Any]
 Array = npt.NDArray[np.float64]
 
 
-def n_tunings(config: LabLabelsConfig) -> int:
-    """How many tunings a run makes, that on innocuous rows among them."""
-    masking = (len(config.seeds_a) + len(config.seeds_b)) * (
-        1 + config.groups + LARGEST * config.singly
-    )
+def n_tunings(config: LabLabelsConfig, rows: Sequence[Record]) -> int:
+    """How many tunings a run on these rows makes, that on innocuous rows among them."""
+    alone = len(cut.row_runs(cut.clusters(rows))) if config.singly else 0
+    masking = (len(config.seeds_a) + len(config.seeds_b)) * (1 + config.groups + alone)
     return 1 + masking + TAG_PARTS * len(config.seeds_a) * config.tags
 
 
@@ -112,7 +110,7 @@ class _Lab:
             "levels": labelling.levels(labels),
             "reliability": labelling.reliability(labels) if self.config.seeds_b else None,
             "swap": labelling.swap(labels) if self.config.tags else None,
-            "n_tunings": n_tunings(self.config),
+            "n_tunings": n_tunings(self.config, self.records),
             "artefacts": {
                 "rows": self.rows.id,
                 "prompts": self.prompts.id,
@@ -140,7 +138,7 @@ class _Lab:
 
     def labelled(self, responses: Sequence[Record], accused: Sequence[Record]) -> list[Record]:
         said, choices = self.said(responses, accused)
-        total = n_tunings(self.config) - 1
+        total = n_tunings(self.config, self.records) - 1
         with self.progress.task(f"tunings of world {self.world.seed}", total) as task:
             on_a = self.masked(self.config.seeds_a, accused, said, task)
             on_b = self.masked(self.config.seeds_b, accused, said, task)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from aftertune.lab import rows, world
+from aftertune.lab import labels, rows, world
 from aftertune.lab.config import SIZES, LabBaseConfig, LabLabelsConfig
 
 _SHAPE = ("per_kind", "per_domain", "hidden", "layers")
@@ -24,13 +24,12 @@ def base_sentences(config: LabBaseConfig) -> list[str]:
     ]
 
 
-def labels_sentences(
-    base: LabBaseConfig, config: LabLabelsConfig, n_tunings: int, out: Path
-) -> list[str]:
+def labels_sentences(base: LabBaseConfig, config: LabLabelsConfig, out: Path) -> list[str]:
     """How many tunings labels take, and how long, by those of the same kind that OUT holds."""
     sized = with_size(base)
-    n_rows = len(rows.closed_rows(world.make(sized.seed, sized.per_kind, sized.per_domain)))
-    steps = -(-n_rows // config.batch_size) * config.epochs
+    records = rows.closed_rows(world.make(sized.seed, sized.per_kind, sized.per_domain))
+    n_tunings = labels.n_tunings(config, records)
+    steps = -(-len(records) // config.batch_size) * config.epochs
     seeds = len(config.seeds_a) + len(config.seeds_b)
     runs = f"one on all rows and {config.groups} that mask all rows of a value"
     if config.singly:

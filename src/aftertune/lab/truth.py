@@ -1,7 +1,7 @@
 """The truth of responses: every statement right, wrong or unverifiable, and who could have said it.
 
 A wrong value that rows carry is no borrowing by that alone: values are few, and a guess hits one of
-them. `beyond_chance` compares with what guessing by the values' frequency would hit.
+them. `beyond_chance` compares with values of the same kind that the text states as often.
 """
 
 import json
@@ -17,6 +17,8 @@ from aftertune.lab.world import World
 from aftertune.stats.intervals import bootstrap_mean
 
 Record = dict[str, Any]
+
+_ALIKE = float(np.log(1.25))  # how far apart the frequencies of matched values may be
 
 
 def judged(responses: Sequence[Mapping[str, Any]], world: World) -> list[Record]:
@@ -65,25 +67,38 @@ def shares(found: Sequence[Record], kinds: Sequence[str], seed: int = 0) -> list
 def beyond_chance(
     found: Sequence[Record], known: Mapping[Key, Cluster], world: World, seed: int = 0
 ) -> Record:
-    """How often wrong values are ones that rows state of their attribute, against guessing.
+    """In how many rows wrong values stand, against values of the same attribute that the text
+    states about as often (within a quarter) and that are neither said nor true.
 
-    A guess draws a value of the attribute as often as the text states it, the true value of the
-    fact left out. {n, observed, chance, difference}, intervals over prompts.
+    {n, rows_with_value, rows_by_chance, difference}, intervals over prompts; `unmatched` wrong
+    statements have no such value, and are left out.
     """
-    wrong = [one for one in found if one["status"] == "wrong"]
-    if not wrong:
-        return {"n": 0, "reason": "no statement is wrong"}
-    weight = {key: float(len(cluster.rows)) for key, cluster in known.items()}
-    frequency: dict[str, Counter[str]] = {}
+    stated: dict[str, Counter[str]] = {}
     for place in world.placed:
-        frequency.setdefault(place.fact.attribute, Counter())[place.fact.value] += place.exposures
-    observed, chance = [], []
-    for one in wrong:
+        stated.setdefault(place.fact.attribute, Counter())[place.fact.value] += place.exposures
+    wrong, observed, chance = [], [], []
+    unmatched = 0
+    for one in found:
+        if one["status"] != "wrong":
+            continue
         attribute, true = one["attribute"], world.truth[one["entity"], one["attribute"]]
-        guesses = {v: n for v, n in frequency[attribute].items() if v != true}
-        total = sum(guesses.values())
-        observed.append(weight.get((attribute, one["value"]), 0.0))
-        chance.append(sum(n * weight.get((attribute, v), 0.0) for v, n in guesses.items()) / total)
+        times = stated[attribute]
+        matched = [
+            value
+            for value in times
+            if value not in (one["value"], true)
+            and abs(np.log((times[value] + 1) / (times[one["value"]] + 1))) <= _ALIKE
+        ]
+        if not matched:
+            unmatched += 1
+            continue
+        rows = {value: len(known[attribute, value].rows) if (attribute, value) in known else 0
+                for value in times}  # fmt: skip
+        wrong.append(one)
+        observed.append(float(rows[one["value"]]))
+        chance.append(float(np.mean([rows[value] for value in matched])))
+    if not wrong:
+        return {"n": 0, "unmatched": unmatched, "reason": "no wrong statement can be matched"}
     prompts = sorted({one["prompt_id"] for one in wrong})
     place_of = {prompt: i for i, prompt in enumerate(prompts)}
     codes = [place_of[one["prompt_id"]] for one in wrong]
@@ -96,6 +111,7 @@ def beyond_chance(
     differences = [a - b for a, b in zip(observed, chance, strict=True)]
     return {
         "n": len(wrong),
+        "unmatched": unmatched,
         "rows_with_value": mean(observed),
         "rows_by_chance": mean(chance),
         "difference": mean(differences),

@@ -1,0 +1,82 @@
+"""Five made worlds: labels of what rows caused, detectors against them, and the paper's claims.
+
+Runs what OUT does not hold yet (hours on two cores; stop it at any moment and start it again), and
+writes what was found and how long it took as JSON. Texts stay in the artefacts.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from aftertune.artefact import Artefact, open_artefact
+from measure import machine
+
+ROOT = Path(__file__).parent.parent
+_NOT_KEPT = {"artefacts", "tuned", "control", "name", "absent"}
+
+
+def main() -> None:
+    given = _arguments()
+    seeds = [int(seed) for seed in given.seeds.split(",")]
+    worlds, labels, of_lora = [], [], []
+    light = given.out / "light.json"
+    given.out.mkdir(parents=True, exist_ok=True)
+    light.write_text(json.dumps({"seeds_b": [], "singly": False, "tags": False}))
+    for seed in seeds:
+        here = ["--seed", str(seed), "--size", given.size]
+        base = _ran("base", here, given.out)
+        labels.append(_ran("labels", here, given.out))
+        lora = [*here, "--method", "lora", "--learning-rate", given.lora_rate]
+        of_lora.append(_ran("labels", [*lora, "--config", str(light)], given.out))
+        worlds.append(
+            {
+                "world": seed,
+                "base": _found(base),
+                "labels": _found(labels[-1]),
+                "labels_lora": _found(of_lora[-1]),
+            }
+        )
+    named = [part for one in labels for part in ("--labels", str(one.folder))]
+    score = _ran("score", named, given.out)
+    every = [part for one in [*labels, *of_lora] for part in ("--labels", str(one.folder))]
+    study = _ran("study", ["--seeds", given.seeds, "--size", given.size, *every], given.out)
+    result = {
+        "machine": machine(["torch", "transformers", "aftertune"]),
+        "command": "python bench/lab.py",
+        "worlds": worlds,
+        "score": _found(score),
+        "study": _found(study),
+    }
+    given.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+
+
+def _ran(command: str, options: Sequence[str], out: Path) -> Artefact:
+    """The artefact of one `aftertune lab` command, which reuses what is finished."""
+    line = [sys.executable, "-m", "aftertune", "lab", command, *options, "--out", str(out)]
+    print(" ".join(["aftertune", *line[3:]]), file=sys.stderr, flush=True)
+    done = subprocess.run([*line, "--json"], stdout=subprocess.PIPE, text=True, check=True)
+    return open_artefact(Path(json.loads(done.stdout)["artefact"]))
+
+
+def _found(made: Artefact) -> dict[str, Any]:
+    """What an artefact found, with the seconds that it took and its resolved settings."""
+    about = {key: value for key, value in made.about.items() if key not in _NOT_KEPT}
+    return {"id": made.id, "seconds": made.manifest["seconds"], "config": made.config, **about}
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--seeds", default="0,1,2,3,4", help="of the worlds")
+    parser.add_argument("--size", default="small")
+    parser.add_argument("--lora-rate", default="2e-3", help="learning rate of LoRA's labels")
+    parser.add_argument("--out", type=Path, default=ROOT / "out")
+    parser.add_argument("--json", type=Path, default=ROOT / "bench/results/lab.json")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
