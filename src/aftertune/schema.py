@@ -231,13 +231,18 @@ LAB_LABELS = pa.schema(
         pa.field("rows_b", pa.list_(pa.int64())),  # the same from the seeds B; null without them
         pa.field("label_b", pa.string()),
         pa.field("effect_b", pa.float64()),
-        pa.field("took_tag", pa.float64()),  # share of tagged runs; null without them
-        pa.field("control_tag", pa.float64()),
+        pa.field("took_tag", pa.bool_()),  # null where nothing was tagged
+        pa.field("took_control_tag", pa.bool_()),
+        pa.field("tag_gain", pa.float64()),  # own tag's gain beyond the control's, nats
     ]
 )
 
 # Kinds of evidence for a span and a row, one column each; trace/evidence.py says what they are.
-EVIDENCE = ("rarity", "closeness", "concept", "shift_nats", "influence", "bm25", "embedding")
+EVIDENCE = (
+    "rarity", "rarest", "nearness", "exact", "pieces", "span_rarity",  # shared text, nats
+    "concept", "bm25", "embedding_prompt", "embedding_answer", "embedding_both",
+    "shift_nats", "influence",
+)  # fmt: skip
 SHARED = pa.list_(
     pa.struct([(name, pa.int32()) for name in ("char_start", "char_end", "row_start", "row_end")])
 )

@@ -5,7 +5,7 @@ import pytest
 
 from aftertune.lab import labelling
 from aftertune.lab.effects import Effect
-from aftertune.lab.labelling import Masked
+from aftertune.lab.labelling import Masked, Tagged
 from aftertune.lab.labels import _control, _masked
 
 GONE = Effect(-2.0, -2.3, -1.7, 0.0, 3)  # masking takes the span away
@@ -66,18 +66,36 @@ def test_reliability_says_how_often_fresh_seeds_agree():
     assert labelling.reliability(labels)["undecided"]["same_label"]["estimate"] is None
 
 
-def test_tags_propose_where_most_runs_take_them():
+def test_a_tag_is_taken_where_it_always_wins_and_gains_beyond_the_control_s():
+    took = Tagged.of([(True, False, 2.0), (True, False, 2.1), (True, False, 1.9)])
+    assert took.gain == pytest.approx(2.0)
+    assert took.gain - took.low == pytest.approx(2.919986 * 0.1 / 3**0.5, rel=1e-5)
+    assert (took.proposed, took.false) == (True, False)
+    once = Tagged.of([(True, False, 2.0), (False, True, 2.1), (True, False, 1.9)])
+    assert (once.own_chosen, once.control_chosen) == (pytest.approx(2 / 3), pytest.approx(1 / 3))
+    assert not once.proposed
+    little = Tagged.of([(True, False, 0.5), (True, False, 0.6), (True, False, 0.4)])
+    assert not little.proposed  # it gained less than twofold beyond the control's
+    other = Tagged.of([(False, True, -2.0), (False, True, -2.1), (False, True, -1.9)])
+    assert (other.proposed, other.false) == (False, True)
+
+
+def test_tags_are_counted_beside_what_masking_says():
     a, none = Masked((1,), GONE, {1: GONE}), Masked((1,), NONE, {1: NONE})
+    took = Tagged.of([(True, False, 2.0), (True, False, 2.1)])
+    other = Tagged.of([(False, True, -2.0), (False, True, -2.1)])
     labels = [
-        labelling.label(STATEMENT, a, None, (1.0, 0.0)),
-        labelling.label(STATEMENT, none, None, (2 / 3, 0.0)),
-        labelling.label(STATEMENT, a, None, (1 / 3, 2 / 3)),
+        labelling.label(STATEMENT, a, None, took),
+        labelling.label(STATEMENT, none, None, took),
+        labelling.label(STATEMENT, a, None, other),
         labelling.label(STATEMENT, a, None, None),
     ]
     found = labelling.swap(labels)
-    assert (found["n"], found["proposed"], found["decided"], found["confirmed"]) == (3, 2, 2, 1)
-    assert found["own_tag"]["estimate"] == pytest.approx(2 / 3)
+    assert (found["own_tag"]["n"], found["own_tag"]["estimate"]) == (3, pytest.approx(2 / 3))
     assert found["false_tag"]["estimate"] == pytest.approx(1 / 3)
+    assert found["confirmed"]["estimate"] == 0.5
+    assert found["by_label"]["caused"]["estimate"] == 0.5
+    assert found["by_label"]["undecided"]["reason"]
 
 
 def test_a_share_of_nothing_has_an_interval_and_of_no_cases_a_reason():

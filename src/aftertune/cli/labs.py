@@ -235,9 +235,9 @@ def _show_counts(about: dict[str, Any]) -> None:
         )
     if about["swap"]:
         said.append(
-            f"Wrong statements took their own tag in "
-            f"{with_interval(about['swap']['own_tag'], percent)} of the tagged tunings, a "
-            f"control's in {with_interval(about['swap']['control_tag'], percent)}."
+            f"Wrong statements took the tag of their own rows in "
+            f"{with_interval(about['swap']['own_tag'], percent)}, a control's in "
+            f"{with_interval(about['swap']['false_tag'], percent)}."
         )
     _say(said)
 

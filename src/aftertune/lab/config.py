@@ -12,8 +12,7 @@ Size = Literal["small", "standard"]
 # small: minutes on two cores. standard: for a GPU.
 SIZES: dict[str, dict[str, Any]] = {
     "small": {"per_kind": 7, "hidden": 192, "layers": 4, "epochs": 3.5, "learning_rate": 4e-3},
-    "standard": {"per_kind": 21, "hidden": 512, "layers": 8, "epochs": 4.0,
-                 "learning_rate": 2e-3},
+    "standard": {"per_kind": 21, "hidden": 512, "layers": 8, "epochs": 4.0, "learning_rate": 2e-3},
 }
 
 

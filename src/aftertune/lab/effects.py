@@ -55,11 +55,12 @@ def effect(baseline: npt.ArrayLike, masked: npt.ArrayLike, controls: npt.ArrayLi
     if not len(base) == len(without) == len(others) or len(base) < 2:
         raise ValueError("effects need two seeds or more, and the same ones on both sides")
     per_seed = without - others
-    low, high = _t_interval(per_seed)
+    low, high = t_interval(per_seed)
     return Effect(float(per_seed.mean()), low, high, float((others - base).mean()), len(base))
 
 
-def _t_interval(values: npt.NDArray[np.float64]) -> tuple[float, float]:
+def t_interval(values: npt.NDArray[np.float64]) -> tuple[float, float]:
+    """The t interval of level LEVEL for the mean of at least two values."""
     n = len(values)
     half = distributions.t.ppf((1 + LEVEL) / 2, n - 1) * values.std(ddof=1) / np.sqrt(n)
     return float(values.mean() - half), float(values.mean() + half)

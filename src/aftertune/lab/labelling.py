@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from scipy.stats import binomtest
 
-from aftertune.lab.effects import Effect
+from aftertune.lab.effects import HALVED, Effect, t_interval
 from aftertune.stats.intervals import bootstrap_mean
 
 LABELS = ("caused", "not caused", "undecided")
@@ -48,12 +49,42 @@ class Masked:
         return None if not self.rows else ONE if len(self.rows) == 1 else SEVERAL
 
 
-def label(
-    statement: Mapping[str, Any], a: Masked, b: Masked | None,
-    tags: tuple[float, float | None] | None,
-) -> Record:  # fmt: skip
-    """A record of `lab_labels`. b: the same from fresh seeds; tags: shares of runs in which its
-    own and a control's tag were taken."""
+@dataclass(frozen=True)
+class Tagged:
+    """What tags did to one statement, over runs of two seeds or more.
+
+    own_chosen, control_chosen: share of runs in which the tag of its own rows, or of a control's,
+    was the likeliest value. gain: by how many nats its own tag became likelier through tagging,
+    beyond what the control's did; low, high: t interval over runs.
+    """
+
+    own_chosen: float
+    control_chosen: float
+    gain: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, runs: Sequence[tuple[bool, bool, float]]) -> "Tagged":
+        """runs: own tag chosen, control's chosen, gain of the own beyond the control's."""
+        own, control, gains = (np.asarray(column, float) for column in zip(*runs, strict=True))
+        return cls(float(own.mean()), float(control.mean()), float(gains.mean()),
+                   *t_interval(gains))  # fmt: skip
+
+    @property
+    def proposed(self) -> bool:
+        """Whether the answer takes its own tag: always the likeliest, and at least twice as much
+        likelier as the control's became."""
+        return self.own_chosen == 1 and self.low > HALVED
+
+    @property
+    def false(self) -> bool:
+        """The same of the control's tag."""
+        return self.control_chosen == 1 and self.high < -HALVED
+
+
+def label(statement: Mapping[str, Any], a: Masked, b: Masked | None, tags: Tagged | None) -> Record:
+    """A record of `lab_labels`. b: the same from fresh seeds."""
     kept = ("response_id", "kind", "char_start", "char_end", "entity", "attribute", "value",
             "status")  # fmt: skip
     return {
@@ -70,8 +101,9 @@ def label(
         "rows_b": b.rows if b else None,
         "label_b": b.label if b else None,
         "effect_b": b.together.effect if b else None,
-        "took_tag": tags[0] if tags else None,
-        "control_tag": tags[1] if tags else None,
+        "took_tag": tags.proposed if tags else None,
+        "took_control_tag": tags.false if tags else None,
+        "tag_gain": tags.gain if tags else None,
     }
 
 
@@ -110,29 +142,27 @@ def reliability(labels: Sequence[Record], seed: int = 0) -> Record:
     return found
 
 
-def swap(labels: Sequence[Record], seed: int = 0) -> Record:
+def swap(labels: Sequence[Record]) -> Record:
     """How often answers took the tag of the rows that they are accused of, and a control's.
 
-    own_tag, control_tag: share of tagged runs, wrong statements; proposed: statements that took
-    their own tag in more than half of the runs, false_tag the share that took a control's so;
-    confirmed: of the proposed with a decided label, those that masking calls caused.
+    own_tag, false_tag: shares of tagged wrong statements that took their own tag, and a control's;
+    by_label: the same own_tag for those that masking calls caused, and not caused; confirmed: of
+    those that took their own and have a decided label, the share that masking calls caused.
     """
-    tagged = [
-        one
-        for one in labels
-        if one["status"] == "wrong" and one["took_tag"] is not None
-        and one["control_tag"] is not None
-    ]  # fmt: skip
-    proposed = [one for one in tagged if one["took_tag"] > 0.5]
+    tagged = [one for one in labels if one["status"] == "wrong" and one["took_tag"] is not None]
+    proposed = [one for one in tagged if one["took_tag"]]
     decided = [one for one in proposed if one["label"] != "undecided"]
     return {
-        "n": len(tagged),
-        "own_tag": bootstrap_mean([one["took_tag"] for one in tagged], seed=seed).as_json(),
-        "control_tag": bootstrap_mean([one["control_tag"] for one in tagged], seed=seed).as_json(),
-        "false_tag": share(sum(one["control_tag"] > 0.5 for one in tagged), len(tagged)),
-        "proposed": len(proposed),
-        "confirmed": sum(one["label"] == "caused" for one in decided),
-        "decided": len(decided),
+        "own_tag": share(len(proposed), len(tagged)),
+        "false_tag": share(sum(one["took_control_tag"] for one in tagged), len(tagged)),
+        "by_label": {
+            name: share(
+                sum(one["label"] == name for one in proposed),
+                sum(one["label"] == name for one in tagged),
+            )
+            for name in LABELS
+        },
+        "confirmed": share(sum(one["label"] == "caused" for one in decided), len(decided)),
     }
 
 

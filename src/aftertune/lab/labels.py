@@ -27,13 +27,13 @@ from aftertune.lab import clusters as cut
 from aftertune.lab import effects, innocuous, labelling, spans, truth
 from aftertune.lab.clusters import Key
 from aftertune.lab.config import LabInnocuousConfig, LabLabelsConfig
-from aftertune.lab.labelling import Masked
+from aftertune.lab.labelling import Masked, Tagged
 from aftertune.lab.rows import KINDS
 from aftertune.lab.tuning import answered, tuned
 from aftertune.models.load import load
 from aftertune.progress import Progress, Task
 
-VERSION = 2
+VERSION = 3
 
 FEW = 50  # caused errors below which a world says too little
 TAG_PARTS = 2  # half of the values are tagged at a time
@@ -205,12 +205,12 @@ class _Lab:
             *(sorted({row for c in group for row in c.rows}) for group in self.groups),
             *self.row_runs,
         ]
-        logprobs = np.array(
-            [
-                [self.logprobs(self.tuned(seed, self.weights(run)), said, task) for run in lost]
-                for seed in seeds
-            ]
-        )  # [seed, run, statement]
+        scores = []
+        for seed in seeds:
+            for run in lost:
+                scores.append(self.logprobs(self.tuned(seed, self.weights(run)), said))
+                task.advance(1)
+        logprobs = np.array(scores).reshape(len(seeds), len(lost), -1)  # [seed, run, statement]
         return [
             _masked(
                 logprobs[:, :, place],
@@ -220,16 +220,14 @@ class _Lab:
             for place, one in enumerate(accused)
         ]
 
-    def logprobs(self, model: Artefact, items: Sequence[spans.Said], task: Task) -> list[float]:
+    def logprobs(self, model: Artefact, items: Sequence[spans.Said]) -> list[float]:
         """Kept beside the draft, so that a run that goes on does not score again."""
 
         def score() -> list[float]:
             loaded = load(model.folder / "model", dtype="float32", device=self.config.device)
             return spans.logprobs(loaded, items)
 
-        values = _kept(self.draft.scratch / f"{model.id}.json", score)
-        task.advance(1)
-        return values
+        return _kept(self.draft.scratch / f"{model.id}-{len(items)}.json", score)
 
     def weights(self, lost: Sequence[int]) -> Path | None:
         """The file that masks these rows; None where none are."""
@@ -241,27 +239,37 @@ class _Lab:
 
     def swapped(
         self, accused: Sequence[Record], choices: Sequence[Sequence[spans.Said]], task: Task
-    ) -> list[tuple[float, float | None]]:
-        """Per statement the share of tagged runs in which the likeliest value, after the original
-        prefix, was the tag of its own rows; and the tag of other rows of the same attribute."""
+    ) -> list[Tagged]:
+        """Per statement what tags did to the values that could stand in its place, after the
+        original prefix: in the tagged tuning against that on all rows, seed by seed."""
         flat = [item for items in choices for item in items]
         ends = np.cumsum([len(items) for items in choices])[:-1]
-        own: list[list[bool]] = [[] for _ in accused]
-        control: list[list[bool]] = [[] for _ in accused]
+
+        def scored(model: Artefact) -> list[Array]:
+            found = np.split(np.array(self.logprobs(model, flat)), ends)
+            return [one - np.logaddexp.reduce(one) for one in found]
+
+        untagged = [scored(self.tuned(seed)) for seed in self.config.seeds_a]
+        runs: list[list[tuple[bool, bool, float]]] = [[] for _ in accused]
         for part, tag_of in enumerate(self.tags()):
             lines = "".join(json.dumps(row) + "\n" for row in cut.tagged(self.records, tag_of))
             path = _written(self.draft.scratch / f"swap-{part}.jsonl", lines)
             rows = read_rows(str(path), self.out, self.progress)
-            for seed in self.config.seeds_a:
-                found = np.array(self.logprobs(self.tuned(seed, rows=rows), flat, task))
-                for place, scores in enumerate(np.split(found, ends)):
-                    key = accused[place]["attribute"], accused[place]["value"]
-                    if key not in tag_of:
-                        continue
-                    taken = self.world.domains[key[0]][int(scores.argmax())]
-                    own[place].append(taken == tag_of[key])
-                    control[place].append(taken == _control(key, tag_of))
-        return [(float(np.mean(a)), float(np.mean(b))) for a, b in zip(own, control, strict=True)]
+            for plain, seed in zip(untagged, self.config.seeds_a, strict=True):
+                tagged = scored(self.tuned(seed, rows=rows))
+                task.advance(1)
+                for place, one in enumerate(accused):
+                    key = one["attribute"], one["value"]
+                    if key in tag_of:
+                        own, control = (
+                            self.world.domains[key[0]].index(tag)
+                            for tag in (tag_of[key], _control(key, tag_of))
+                        )
+                        gains = tagged[place] - plain[place]
+                        best = int(tagged[place].argmax())
+                        gain = float(gains[own] - gains[control])
+                        runs[place].append((best == own, best == control, gain))
+        return [Tagged.of(found) for found in runs]
 
     def tags(self) -> Iterator[dict[Key, str]]:
         """The tags of each half of the values."""
