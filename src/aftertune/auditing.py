@@ -229,29 +229,38 @@ def report_on(
     shifts: Sequence[Path], data: str | None, prompts: str | None, out: Path, progress: Progress,
     title: str | None = None, redact: bool = False,
 ) -> Artefact:  # fmt: skip
-    """The page about `shift-…` artefacts, and the `control-…` artefacts that are among them.
+    """The page about `shift-…` artefacts, and the `control-…` artefacts that are among them; or
+    about a made world, where all are artefacts of the lab.
 
     Their answers must stand where they did, or beside.
     """
+    from aftertune.report import lab_run
     from aftertune.report import run as report_stage
+    from aftertune.report.config import ReportConfig
 
+    made = [open_artefact(folder) for folder in shifts]
+    if made and all(one.stage in lab_run.STAGES for one in made):
+        if data or prompts:
+            raise ConfigError("a made world has its own rows; leave --data and --prompts out.")
+        asked = build(ReportConfig, {"title": title, "redact": redact or None})
+        return lab_run.run(asked, made, out, progress)
     models, controls = [], []
-    for folder in shifts:
-        shift = open_artefact(folder)
+    for folder, shift in zip(shifts, made, strict=True):
         if shift.stage.startswith("control-") or shift.stage in ("sweep", "lab-score"):
             controls.append(shift)
             continue
         if shift.stage != "shift":
             raise ConfigError(
-                f"{folder} is a {shift.stage} artefact; give shift-… and control-… artefacts."
+                f"{folder} is a {shift.stage} artefact; give shift-… and control-… artefacts, or "
+                "artefacts of the lab alone."
             )
         places = {given["name"]: Path(given["place"]) for given in shift.manifest["inputs"]}
         responses = open_artefact(_moved(places["responses"], folder))
         name, model = shift.config["name"], shift.config["tuned"]
         models.append(report_stage.ReportModel(name, shift, responses, tune_artefact(model)))
     rows = read_rows(data, out, progress) if data else None
-    asked = read_prompts(prompts, None, out, progress) if prompts else None
-    return _page(models, rows, asked, controls, title, redact, out, progress)
+    loaded = read_prompts(prompts, None, out, progress) if prompts else None
+    return _page(models, rows, loaded, controls, title, redact, out, progress)
 
 
 def tune_artefact(model: str) -> Artefact | None:

@@ -24,7 +24,8 @@ from aftertune.errors import ArtefactError, InputError
 from aftertune.progress import Silent
 from aftertune.report import charts
 from aftertune.report.config import ReportConfig
-from aftertune.report.page import inline_json, quiet_intervals
+from aftertune.report.frame import quiet_intervals
+from aftertune.report.page import inline_json
 from aftertune.report.run import ReportInputs, ReportModel, run
 from aftertune.report.svg import linear, ticks
 

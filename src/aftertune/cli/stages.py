@@ -310,7 +310,10 @@ def shift(
 def report(
     shifts: Annotated[
         list[Path],
-        typer.Argument(help="shift-… artefacts, one per tuned model, and control-… artefacts."),
+        typer.Argument(
+            help="shift-… artefacts, one per tuned model, and control-… artefacts; or lab-… "
+            "artefacts alone."
+        ),
     ],
     data: o.Data = None,
     prompts: o.Prompts = None,
@@ -319,7 +322,7 @@ def report(
     redact: Annotated[bool, typer.Option("--redact", help="Leave all texts out.")] = False,
     as_json: o.AsJson = False,
 ) -> None:
-    """Write the page about measured shifts."""
+    """Write the page about measured shifts, or about a made world."""
     from aftertune import auditing
 
     made = auditing.report_on(shifts, data, prompts, out, Terminal(), title, redact)

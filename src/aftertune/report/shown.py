@@ -8,7 +8,8 @@ shown with its spaces as ␣ and its newlines as ↵.
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 SPACE, NEWLINE, TAB = "␣", "↵", "⇥"
 
@@ -25,6 +26,15 @@ def visible(text: str) -> str:
     'a⟨U+202E⟩b␇'
     """
     return "".join(map(_visible_character, text))
+
+
+def all_visible(value: Any) -> Any:
+    """`visible` of every text in JSON values, also of names: what models, users and files gave."""
+    if isinstance(value, str):
+        return visible(value)
+    if isinstance(value, Mapping):
+        return {visible(str(name)): all_visible(inner) for name, inner in value.items()}
+    return [all_visible(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def _visible_character(character: str) -> str:

@@ -26,7 +26,7 @@ from aftertune.report.config import ReportConfig
 from aftertune.report.facts import model_facts
 from aftertune.report.frequent import frequent
 from aftertune.report.model_tables import Manifest, ModelTables
-from aftertune.report.shown import visible
+from aftertune.report.shown import all_visible
 
 CATEGORIES = ("unshifted", "marginal", "shifted")
 LOSS_POINTS = 150  # of a curve; longer ones are averaged over neighbouring steps
@@ -88,7 +88,7 @@ def build(
             "versions": how.versions([m for _, m in manifests]),
         },
     }
-    return {name: _visible(value) for name, value in found.items()}
+    return {name: all_visible(value) for name, value in found.items()}
 
 
 def model(config: ReportConfig, given: ModelTables, style: int) -> dict[str, Any]:
@@ -146,15 +146,6 @@ def _where(found: Mapping[str, Any] | None, redact: bool) -> Mapping[str, Any] |
         return None
     kept = {name: value for name, value in found.items() if name != "frequent_words"}
     return {**kept, "tags": {}, "tags_left_out": {}} if redact else kept
-
-
-def _visible(value: Any) -> Any:
-    """Every text made visible, also names and places that a user or a file gave."""
-    if isinstance(value, str):
-        return visible(value)
-    if isinstance(value, Mapping):
-        return {visible(str(name)): _visible(inner) for name, inner in value.items()}
-    return [_visible(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
 def _subtitle(models: Sequence[Mapping[str, Any]], n_prompts: int) -> str:
