@@ -35,6 +35,7 @@ def register(app: typer.Typer) -> None:
     lab.command("base")(base)
     lab.command("labels")(labels)
     lab.command("score")(score)
+    lab.command("study")(study)
     app.add_typer(lab, name="lab")
 
 
@@ -157,10 +158,85 @@ def score(
     _end(made, as_json)
 
 
+def study(
+    base: Annotated[
+        list[Path] | None,
+        typer.Option(help="A lab-base-… artefact, repeatable, in place of --seeds and --size."),
+    ] = None,
+    labels: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="A lab-labels-… artefact of one of the worlds, repeatable; without them the share "
+            "of wrong statements that rows caused is absent."
+        ),
+    ] = None,
+    out: o.Out = Path("out"),
+    seeds: Annotated[
+        str | None, typer.Option(help="Of the worlds, with commas between; 0,1,2,3,4 if not said.")
+    ] = None,
+    size: Size = None,
+    claims: Annotated[
+        Path | None, typer.Option(help="What is claimed and how it is judged; else the paper's.")
+    ] = None,
+    device: o.Device = None,
+    plan: Plan = False,
+    config: o.ConfigFile = None,
+    as_json: o.AsJson = False,
+) -> None:
+    """Test the paper's claims over made worlds: both methods, rates, sizes, kinds of rows."""
+    from aftertune.artefact import open_artefact
+    from aftertune.config import build
+    from aftertune.lab.study_config import LabStudyConfig, base_configs
+
+    if base and (seeds is not None or size is not None):
+        raise ConfigError("--base is a finished base of its world; leave --seeds and --size out.")
+    found = [open_artefact(one) for one in base or []]
+    wanted = [_of_base(one)["seed"] for one in found] or _numbers(seeds)
+    given = {"seeds": wanted, "size": size, "claims": claims, "device": device}
+    checked = build(LabStudyConfig, given, config)
+    from aftertune.lab import study_plan
+
+    if plan:
+        asked, _ = study_plan.read_claims(checked)
+        _say(study_plan.study_sentences(checked, asked, out))
+        return
+    from aftertune.lab import base as base_stage
+    from aftertune.lab import study as stage
+    from aftertune.report.blocks.lab_study import block
+
+    study_plan.read_claims(checked)  # a wrong file is said before a base is trained
+    bases = found or [base_stage.run(one, out, Terminal()) for one in base_configs(checked)]
+    made = stage.run(checked, bases, [open_artefact(one) for one in labels or []], out, Terminal())
+    if not as_json:
+        one = block(made.about)
+        show_table(one["question"], one["table"]["columns"], one["table"]["rows"])
+        _say([*one["sentences"], *one["cautions"]])
+    _end(made, as_json)
+
+
+def _numbers(seeds: str | None) -> list[int] | None:
+    if seeds is None:
+        return None
+    try:
+        return [int(seed) for seed in seeds.split(",")]
+    except ValueError as error:
+        raise ConfigError(
+            f"--seeds is {seeds!r}; write whole numbers with commas, as 0,1,2."
+        ) from error
+
+
+def _of_base(made: "Artefact") -> dict[str, Any]:
+    """The settings of a finished base; raises ArtefactError."""
+    from aftertune.errors import ArtefactError
+
+    if made.stage != "lab-base":
+        raise ArtefactError(f"{made.folder} is no lab-base-… artefact; give one as --base.")
+    return dict(made.config)
+
+
 def _labels(given: dict[str, Any], config: Path | None, out: Path) -> "Artefact":
     """The labels that the options ask for, and the base before them."""
     from aftertune.artefact import open_artefact
-    from aftertune.errors import ArtefactError
     from aftertune.lab import base as base_stage
     from aftertune.lab import labels as stage
 
@@ -169,8 +245,7 @@ def _labels(given: dict[str, Any], config: Path | None, out: Path) -> "Artefact"
         made = base_stage.run(base_config, out, Terminal())
     else:
         made = open_artefact(given["base"])
-        if made.stage != "lab-base":
-            raise ArtefactError(f"{made.folder} is no lab-base-… artefact; give one as --base.")
+        _of_base(made)
     return stage.run(labels_config, made, out, Terminal())
 
 

@@ -7,6 +7,7 @@ from aftertune.report.blocks import (
     floors,
     handoff,
     lab_score,
+    lab_study,
     parts,
     sweep,
     template,
@@ -26,8 +27,10 @@ BUILDERS: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
     "words": words.block,
     "sweep": sweep.block,
     "lab-score": lab_score.block,
+    "lab-study": lab_study.block,
 }
 # a second question that a control answers, where it was asked
 FURTHER: dict[str, Callable[[Mapping[str, Any]], dict[str, Any] | None]] = {
     "sweep": sweep.size_block,
+    "lab-study": lab_study.equal_block,
 }
