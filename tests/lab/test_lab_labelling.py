@@ -26,6 +26,13 @@ def test_rows_that_stand_in_for_each_other_are_all_the_cause_strongest_first():
     assert Masked((4, 7), GONE, {}).rows == [4, 7]  # rows were not masked singly
 
 
+def test_rows_that_lower_it_a_little_are_told_from_rows_that_do_not():
+    little = Effect(-0.4, -0.5, -0.3, 0.0, 3)
+    found = Masked((4, 7, 9), GONE, {4: little, 7: NONE, 9: little})
+    assert (found.rows, found.level) == ([4, 9], "several rows")
+    assert Masked((4, 7), GONE, {4: little, 7: NONE}).rows == [4, 7]  # one alone is not the cause
+
+
 def test_what_is_not_caused_has_no_rows():
     for together, label in ((NONE, "not caused"), (OPEN, "undecided")):
         found = Masked((4,), together, {4: GONE})

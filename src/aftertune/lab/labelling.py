@@ -2,7 +2,8 @@
 
 A wrong statement is caused by rows if masking every row with its value lowers the value's
 log-probability more than masking as many other rows. Its causal set is then every row that does so
-alone; where none does, each of them can stand in for the others, and all are the set.
+alone. Where none does, they did it together: the set is all rows whose masking lowers it at all or,
+where fewer than two are told from none, every row with the value, each able to stand in for others.
 """
 
 from collections.abc import Mapping, Sequence
@@ -40,13 +41,21 @@ class Masked:
         if self.label != "caused":
             return []
         order = sorted(self.alone, key=lambda row: self.alone[row].effect)
-        singly = [row for row in order if self.alone[row].label == "caused"]
-        return singly or order or list(self.candidates)
+        lowered = [row for row in order if self.alone[row].high < 0]
+        together = lowered if len(lowered) > 1 else order
+        return self.singly or together or list(self.candidates)
+
+    @property
+    def singly(self) -> list[int]:
+        """Rows that are the cause alone, strongest first; empty unless caused."""
+        found = [row for row, effect in self.alone.items() if effect.label == "caused"]
+        caused = self.label == "caused"
+        return sorted(found, key=lambda row: self.alone[row].effect) if caused else []
 
     @property
     def level(self) -> str | None:
         """Whether one row is the cause, or several; None unless caused."""
-        return None if not self.rows else ONE if len(self.rows) == 1 else SEVERAL
+        return None if not self.rows else ONE if len(self.singly) == 1 else SEVERAL
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ from aftertune.lab.tuning import answered, tuned
 from aftertune.models.load import load
 from aftertune.progress import Progress, Task
 
-VERSION = 3
+VERSION = 4
 
 FEW = 50  # caused errors below which a world says too little
 TAG_PARTS = 2  # half of the values are tagged at a time
