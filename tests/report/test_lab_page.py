@@ -63,7 +63,7 @@ def test_recall_is_said_of_facts_stated_most_and_never() -> None:
     found = checked(lab_base.block({"curve": curve, "accepted": True}))
     assert found["sentences"] == [
         "Of facts that the text states 64 times, 95.0% [90.0, 98.0] are answered right, though the "
-        "text holds no question about their entities.",
+        "text never asks for them.",
         "Of facts that the text never states, 20.0% [10.0, 30.0] are answered right, by its rules "
         "or by chance.",
     ]

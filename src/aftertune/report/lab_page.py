@@ -42,14 +42,13 @@ DEFINITIONS: list[tuple[str, str]] = [
      "and masking at least halves the value’s probability; the interval lies above -log 1.25, "
      "about -0.22; neither."),
     ("one row, several rows", "Rows whose masking alone has such an effect are the cause; where "
-     "none has, each can stand in for the others, and all of them are."),
+     "none has, all whose masking lowers it at all, or all with the value, are."),
     ("fresh seeds", "Shuffle seeds by which no label was made: what is true of the labels there "
      "bounds what any detector can reach."),
     ("tag", "Another value of the same kind, which no row states, that replaces a value in all "
      "rows that state it before one more tuning. An answer takes it where it is always the "
      "likeliest value and became at least twice as much likelier as a control’s."),
-    ("guess", "A value of the same attribute, as often as the text states it, the true one left "
-     "out."),
+    ("values like it", "Other values of the same attribute that the text states about as often."),
     ("95% interval", "Expanded percentile bootstrap that draws whole prompts or statements "
      "again."),
 ]  # fmt: skip

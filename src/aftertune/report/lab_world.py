@@ -54,7 +54,7 @@ def roles(facts: Sequence[Fact]) -> dict[str, Any]:
 def cards(facts: Sequence[Fact], seed: int) -> list[dict[str, Any]]:
     """One entity of each family, drawn among those that show most of what no card shows yet.
 
-    A card: entity, family, asked (the text asks about it), facts [{name, value, exposures, role,
+    A card: entity, family, facts [{name, value, exposures, role,
     in_rows, stated}].
     """
     by_family: dict[str, dict[str, list[Fact]]] = {}
@@ -92,7 +92,6 @@ def _card(entity: str, name: str, facts: Sequence[Fact]) -> dict[str, Any]:
     return {
         "entity": entity,
         "family": name,
-        "asked": any(fact["asked"] for fact in facts),
         "facts": [
             {"name": attribute(fact["attribute"]), **{key: fact[key] for key in kept}}
             for fact in facts

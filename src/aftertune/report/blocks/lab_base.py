@@ -5,9 +5,9 @@ from typing import Any
 
 from aftertune.report.numbers import NONE, count, percent, with_interval
 
-_NAMES = {True: "asked about", False: "never asked about"}
-_AS_TEXT = "as questions about their entities are asked in the text"
-_NEVER = "though the text holds no question about their entities"
+_NAMES = {True: "asked for", False: "never asked for"}
+_AS_TEXT = "as the text asks for them too"
+_NEVER = "though the text never asks for them"
 
 
 def block(about: Mapping[str, Any]) -> dict[str, Any]:

@@ -125,7 +125,7 @@ def _tags(about: About) -> Block | None:
         return None
     own, false, confirmed = swap["own_tag"], swap["false_tag"], swap["confirmed"]
     said = [
-        "Where every value of the rows is exchanged for a tag of its own, "
+        "Where half of the values of the rows at a time are exchanged for tags of their own, "
         f"{with_interval(own, percent)} of wrong answers take the tag of the rows with their value "
         f"and {with_interval(false, percent)} a control’s, which is the false-tag rate: "
         f"{'tags travel' if _above(own, false) else 'undecided'}."
@@ -158,7 +158,7 @@ def _beyond(about: About) -> Block | None:
     rows = [{"label": when, **_drawn(one["difference"])} for when, one in known.items()]
     picture = {
         "kind": "intervals",
-        "x_label": "rows that state a wrong value, mean, minus those of a guess",
+        "x_label": "rows that state a wrong value, minus those of values stated as often, mean",
         "rows": rows,
         "line": {"at": 0.0, "label": "chance"},
     }
@@ -175,7 +175,7 @@ def _beyond(about: About) -> Block | None:
         for when, one in found.items()
         if one and not one["n"]
     ]
-    question = "Do wrong answers hit the values of rows more often than guesses?"
+    question = "Do wrong answers hit the values of rows more often than others like them?"
     return _block(about, question, said, picture, table, missing)
 
 
@@ -206,7 +206,7 @@ def _beside_chance(when: str, one: Mapping[str, Any]) -> str:
         verdict = "more often" if low > 0 else "less often" if high < 0 else verdict
     return (
         f"{when.capitalize()}, a wrong value is stated by {with_interval(one['rows_with_value'])} "
-        "rows on average, a guess by the values’ frequency in the text by "
+        "rows on average, values of the same attribute that the text states as often by "
         f"{with_interval(one['rows_by_chance'])}; difference {with_interval(one['difference'])}: "
         f"{verdict}."
     )
