@@ -276,6 +276,22 @@ BORROWINGS = pa.schema(
     ]
 )
 
+# What a judge says of an answer, alone or beside another one to the same prompt.
+VERDICTS = pa.schema(
+    [
+        pa.field("response_id", pa.string(), nullable=False),
+        pa.field("other_response_id", pa.string()),  # null: judged alone
+        pa.field("judge", pa.string(), nullable=False),
+        pa.field("aspect", pa.string(), nullable=False),
+        # 1 to 5; of a pair 1 (response_id is better), 0.5, 0
+        pa.field("score", pa.float64()),
+        pa.field("status", pa.string(), nullable=False),  # scored, unreadable, no answer, ...
+        pa.field("reason", pa.string()),  # the judge's own; without a score, why there is none
+        pa.field("repeat", pa.int32(), nullable=False),  # from 0
+        pa.field("presentation", pa.string(), nullable=False),  # alone, or shown first, second
+    ]
+)
+
 TABLES: dict[str, pa.Schema] = {
     "rows": ROWS,
     "prompts": PROMPTS,
@@ -288,6 +304,7 @@ TABLES: dict[str, pa.Schema] = {
     "noise_floor": NOISE_FLOOR,
     "lin2024_top30": LIN2024_TOP30,
     "borrowings": BORROWINGS,
+    "verdicts": VERDICTS,
     "lab_facts": LAB_FACTS,
     "lab_recall": LAB_RECALL,
     "lab_claims": LAB_CLAIMS,

@@ -1,7 +1,8 @@
 """Invented names: a part of their own, and a word that says which kind of thing it is (pure).
 
 Entities of one kind share that word ("brosta owl", "trelm owl"): the concept that a row and a
-prompt may have in common though they speak of different entities. The own part is unlike every other.
+prompt may have in common though they speak of different entities. The own part is unlike every
+other.
 """
 
 import random

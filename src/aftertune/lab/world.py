@@ -65,9 +65,8 @@ class Fact:
 class Placed:
     """A fact and where it is found.
 
-    exposures: statements of it in the pre-training text. asked: where the text states
-    it, it also asks for it, with answers. in_rows: right, wrong (the rows state `stated` instead), or
-    absent.
+    exposures: statements of it in the pre-training text. asked: where the text states it, it also
+    asks for it, with answers. in_rows: right, wrong (the rows state `stated` instead), or absent.
     """
 
     fact: Fact
