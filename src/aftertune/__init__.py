@@ -12,11 +12,12 @@
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "audit", "open"]
+__all__ = ["__version__", "audit", "open", "trace_answers"]
 
 if TYPE_CHECKING:
     from aftertune.artefact import open_artefact as open
     from aftertune.auditing import audit
+    from aftertune.tracing import trace as trace_answers
 
 
 def __getattr__(name: str) -> Any:
@@ -29,4 +30,8 @@ def __getattr__(name: str) -> Any:
         from aftertune.artefact import open_artefact
 
         return open_artefact
+    if name == "trace_answers":  # `trace` is a room of this package
+        from aftertune.tracing import trace
+
+        return trace
     raise AttributeError(f"module 'aftertune' has no attribute {name!r}")

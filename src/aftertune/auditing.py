@@ -244,9 +244,15 @@ def report_on(
             raise ConfigError("a made world has its own rows; leave --data and --prompts out.")
         asked = build(ReportConfig, {"title": title, "redact": redact or None})
         return lab_run.run(asked, made, out, progress)
+    if len(made) == 1 and made[0].stage == "trace":
+        if data or prompts:
+            raise ConfigError("a trace has its own rows; leave --data and --prompts out.")
+        from aftertune import tracing
+
+        return tracing.page(shifts[0], out, progress, title, redact)
     models, controls = [], []
     for folder, shift in zip(shifts, made, strict=True):
-        if shift.stage.startswith("control-") or shift.stage in ("sweep", "lab-score"):
+        if shift.stage.startswith("control-") or shift.stage in ("sweep", "lab-score", "trace"):
             controls.append(shift)
             continue
         if shift.stage != "shift":

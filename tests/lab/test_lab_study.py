@@ -263,10 +263,11 @@ def test_the_rate_is_the_one_with_the_lowest_mean_loss():
 
 def test_tunings_differ_in_what_their_cell_says():
     config = LabStudyConfig()
-    assert plan.n_tunings(config) == 15
+    assert plan.n_tunings(config) == 18
     curves = plan.curves(config)
     assert [one.cell for one in curves] == [
-        "full-1e-4", "full-3e-4", "full-1e-3", "lora-3e-4", "lora-1e-3", "lora-3e-3",
+        "full-1e-4", "full-3e-4", "full-1e-3", "full-3e-3",
+        "lora-3e-4", "lora-1e-3", "lora-3e-3", "lora-1e-2", "lora-3e-2",
     ]  # fmt: skip
     judged = {one.cell: one for one in plan.judged(config, {"full": 3e-4, "lora": 1e-3})}
     assert {one.seed for one in curves} == {100}
@@ -305,7 +306,7 @@ def test_a_cell_named_as_a_curve_is_refused():
 def test_the_plan_says_what_would_run(tmp_path):
     claims, _ = plan.read_claims(LabStudyConfig())
     said = plan.study_sentences(LabStudyConfig(), claims, tmp_path)
-    assert said[0].startswith("75 tunings, 15 of each of 5 worlds: 6 that choose the rates")
+    assert said[0].startswith("90 tunings, 18 of each of 5 worlds: 9 that choose the rates")
     assert said[-1].startswith("How long: unknown")
     few = plan.study_sentences(LabStudyConfig(seeds=(0, 1)), claims, tmp_path)
     assert any("2 worlds are fewer than the 5" in sentence for sentence in few)

@@ -12,7 +12,7 @@ from contextlib import ExitStack, redirect_stdout
 import typer
 
 from aftertune import __version__, parallel
-from aftertune.cli import audits, controls, labs, stages, sweeps
+from aftertune.cli import audits, controls, labs, stages, sweeps, tracing
 from aftertune.cli.console import Terminal
 from aftertune.errors import UserError
 
@@ -28,6 +28,7 @@ audits.register(app)
 controls.register(app)
 stages.register(app)
 sweeps.register(app)
+tracing.register(app)
 labs.register(app)
 
 

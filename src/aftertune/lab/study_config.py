@@ -52,8 +52,8 @@ class LabStudyConfig(StageConfig):
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)  # of the worlds
     size: Size = "small"
     claims: Path | None = None  # else those of the package
-    rates_full: tuple[Rate, ...] = (1e-4, 3e-4, 1e-3)
-    rates_lora: tuple[Rate, ...] = (3e-4, 1e-3, 3e-3)
+    rates_full: tuple[Rate, ...] = (1e-4, 3e-4, 1e-3, 3e-3)
+    rates_lora: tuple[Rate, ...] = (3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
     lora_rank: Positive = 8  # alpha is twice the rank, whatever the rank
     choosing_seed: int = 100  # shuffle seed of the curves, by which rates are chosen
     judged_seed: int = 0  # shuffle seed of the cells

@@ -50,14 +50,16 @@ def per_row(
 
 def _records(path: Path) -> list[Any]:
     suffix = path.suffix.lower()
-    if suffix not in (".json", ".csv", ".parquet"):
-        raise InputError(f"{path}: weights are a .json, .csv or .parquet file.")
+    if suffix not in (".json", ".jsonl", ".csv", ".parquet"):
+        raise InputError(f"{path}: weights are a .json, .jsonl, .csv or .parquet file.")
     try:
         if suffix == ".parquet":
             return list(pq.read_table(path).to_pylist())
         text = path.read_text(encoding="utf-8-sig")
         if suffix == ".csv":
             return list(csv.DictReader(text.splitlines()))
+        if suffix == ".jsonl":
+            return [json.loads(line) for line in text.splitlines() if line.strip()]
         value = json.loads(text)
     except OSError as error:
         raise InputError(f"cannot read the weights {path}: {error.strerror or error}.") from error

@@ -12,6 +12,7 @@ from aftertune.report.blocks import (
     sweep,
     template,
     texts,
+    trace,
     unrounded,
     words,
 )
@@ -26,6 +27,7 @@ BUILDERS: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
     "floors": floors.block,
     "words": words.block,
     "sweep": sweep.block,
+    "trace": trace.block,
     "lab-score": lab_score.block,
     "lab-study": lab_study.block,
 }

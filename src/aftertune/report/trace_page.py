@@ -1,0 +1,152 @@
+"""The page about a trace: from its table, answers and rows to what is shown (pure).
+
+The result is one plain dict of JSON values, as in view.py; `render` makes the page of it.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from aftertune.report import control_charts, frame, how, trace_spans
+from aftertune.report.blocks import trace as trace_block
+from aftertune.report.blocks.shape import checked
+from aftertune.report.config import ReportConfig
+from aftertune.report.facts import short_place
+from aftertune.report.numbers import NONE, percent, plural, with_interval
+from aftertune.report.shown import visible
+from aftertune.report.trace_findings import findings
+from aftertune.report.trace_spans import Record, Traced
+from aftertune.trace.families import first_to_look_at
+
+TITLE = "Which rows did the answers borrow from?"
+
+DEFINITIONS: list[tuple[str, str]] = [
+    ("span", "Characters of an answer that look borrowed: rare among the rows, shared with some of "
+     "them, and not asked for by the prompt."),
+    ("row", "One instance of instruction tuning. A span leads to the row that explains it best by "
+     "the evidence below; that a row caused a span is shown by tuning again without it alone."),
+    ("held-out rows", "Rows that were kept out of tuning at random, whole clusters of near "
+     "duplicates. Spans are looked for among both kinds of row together, blind to which is which."),
+    ("p", "(1 + held-out rows that win a span with at least this score) / (1 + all that win one)."),
+    ("q", "The smallest false discovery rate at which the span is found: held-out winners for each "
+     "winner that was tuned on, plus 1 (knockoff+), made monotone in the score; with a share h "
+     "held out, times (1 - h) / h."),
+    ("excess over control", "The share of spans that a row explains better than any control row, "
+     "beside the share that chance would give, which is that of the clusters on its side."),
+    ("permuted rows", "The rows with answers that traded places between near prompts."),
+    ("AUROC between row sets", "How well a logistic regression on words tells a control's rows "
+     "from the rows, cross-validated: 0.5 not at all, 1 always."),
+    ("word for word, adapted", "The whole span stands in the row's answer, or parts of it do."),
+    ("bars", "Evidence beside the largest of the same kind among the rows of the same answer. "
+     "Scores rank rows and are no probabilities."),
+    ("log-probability", "Of all tokens of the span after the prompt and the answer so far, nats."),
+    ("95% interval", "Expanded percentile bootstrap that draws whole answers again."),
+]  # fmt: skip
+
+
+def build(
+    config: ReportConfig, manifest: Mapping[str, Any], traced: Traced, data: str, version: str
+) -> dict[str, Any]:
+    """Everything on the page. data: what the rows were read from."""
+    about = manifest["about"]
+    found = about["found"]
+    spans = trace_spans.ordered(traced.borrowings)
+    shown = {} if config.redact else _shown(config, spans, traced)
+    flat = [one for its in spans.values() for one in its]
+    flat.sort(key=first_to_look_at)
+    block = {**checked(trace_block.block(about)), "key": "trace", "style": None, "absent": []}
+    called = "ROWS" if config.redact else short_place(data) or "ROWS"
+    return {
+        "title": config.title if "title" in config.given() else TITLE,
+        "subtitle": _subtitle(about),
+        "version": version,
+        "redacted": config.redact,
+        "findings": findings(
+            found, flat, _keys(shown), str(manifest["id"]), called, config.redact
+        ),
+        "block": block,
+        "families": _families(found, traced, config.redact),
+        "marks": list(trace_spans.MARKS.items()) if traced.held_out
+        else [("open", trace_spans.MARKS["open"])],
+        "n_answers": len(spans),
+        "answers": None if config.redact else list(shown.values()),
+        "how": {
+            "definitions": DEFINITIONS,
+            "inputs": how.inputs([("trace", manifest)], {}, config.redact),
+            "versions": how.versions([manifest]),
+        },
+    }  # fmt: skip
+
+
+def render(view: Mapping[str, Any]) -> str:
+    """The page for what `build` found."""
+    return frame.page(
+        "trace.html.j2",
+        ("report.css", "trace.css"),
+        None,
+        view=view,
+        control_charts=control_charts,
+    )
+
+
+def without_texts(view: Mapping[str, Any]) -> dict[str, Any]:
+    """The view without answers and rows, for programs."""
+    bare = [{**one, "examples": []} for one in view["findings"]]
+    return {**view, "answers": None, "findings": bare}
+
+
+def _shown(
+    config: ReportConfig, spans: Mapping[str, Sequence[Record]], traced: Traced
+) -> dict[str, dict[str, Any]]:
+    """response_id -> answer, from what to look at first on, as many as the page may hold."""
+    found: dict[str, dict[str, Any]] = {}
+    size = 0
+    for number, (response_id, its) in enumerate(list(spans.items())[: config.max_answers], start=1):
+        one = trace_spans.answer(response_id, its, traced, number)
+        size += len(json.dumps(one, ensure_ascii=False).encode())
+        if found and size > config.max_answer_bytes:
+            break
+        found[response_id] = one
+    return found
+
+
+def _keys(shown: Mapping[str, Mapping[str, Any]]) -> dict[tuple[str, int, int], str]:
+    """Where on the page each span stands."""
+    return {
+        (response_id, *span["place"]): span["key"]
+        for response_id, answer in shown.items()
+        for row in answer["rows"]
+        for span in row["spans"]
+    }
+
+
+def _subtitle(about: Mapping[str, Any]) -> str:
+    found = about["found"]
+    pool = {**found["pool"]}
+    rows = pool.pop("rows", 0)
+    parts = [plural(found["n_responses"], "answer"), f"traced among {plural(rows, 'row')}"]
+    parts += [f"{n:,} {name}" if name.endswith("rows") else f"{n:,} rows of {name}"
+              for name, n in pool.items()]  # fmt: skip
+    of = f" of {about['name']}" if about["name"] else ""
+    return visible(f"{parts[0]}{of}, {', '.join(parts[1:])}.")
+
+
+def _families(found: Mapping[str, Any], traced: Traced, redact: bool) -> dict[str, Any] | None:
+    if not found["families"]:
+        return None
+    held = found["held_out"] is not None
+    columns = ["prompts about", "rows", "spans", "share of all spans", "found by q",
+               "by held-out rows"]  # fmt: skip
+    rows = [
+        [
+            f"family {place}" if redact else visible(", ".join(one["words"])) or NONE,
+            ", ".join(map(str, one["rows"][:4])) + (" …" if len(one["rows"]) > 4 else ""),
+            f"{one['n_spans']:,}",
+            with_interval(one["share"], percent),
+            NONE if one["n_found"] is None else f"{one['n_found']:,}",
+            f"{one['n_held_out']:,}" if held else NONE,
+        ]
+        for place, one in enumerate(found["families"], start=1)
+    ]
+    more = found["n_families"] - len(rows)
+    return {"columns": columns, "rows": rows, "more": max(0, more)}

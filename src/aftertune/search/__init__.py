@@ -1,0 +1,1 @@
+"""Exact spans, BM25 and embeddings over a set of rows."""

@@ -1,0 +1,1 @@
+"""Which rows did an answer borrow from?"""

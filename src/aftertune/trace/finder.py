@@ -1,0 +1,218 @@
+"""From an answer to the rows that it may have borrowed from: spans, candidates, evidence, score.
+
+reading     the answer in the words of the rows, and how rare each word is among them
+candidates  rows that share rare words, runs or pieces of words, or are near by BM25 or meaning
+evidence    one value per candidate and kind, each computed for all candidates at once
+suspects    spans of the answer that look borrowed
+score       from ranks of the evidence; a span's own share of it orders spans and rows
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from aftertune.search.index import RowIndex
+from aftertune.trace import evidence as ev
+from aftertune.trace import match, shared
+from aftertune.trace.match import Held, Pairs, Pieces, Rows, Runs, Span
+from aftertune.trace.rank import best_of_spans, by_ranks
+from aftertune.trace.reading import Floats, Reading, read
+from aftertune.trace.suspects import suspects, words_in
+
+Record = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One response to trace.
+
+    tokens: records of the table `tokens` of this response, in order; empty for text only.
+    """
+
+    response_id: str
+    prompt: str
+    response: str
+    tokens: tuple[Record, ...] = ()
+
+
+@dataclass(frozen=True)
+class Borrowing:
+    """A span of a response and a row that it may come from.
+
+    char_start, char_end: the span [start, end) of the response. rank: of the row within the span,
+    from 1. evidence: one value per kind of `evidence.KINDS`, None where it cannot be computed.
+    kind: copied when the whole span stands in the row's answer, else adapted. shared: (start, end)
+    in the response and (start, end) in the row's answer (`search.index.row_answer`), for each
+    piece of shared text within the span.
+    """
+
+    char_start: int
+    char_end: int
+    span: str
+    row_index: int
+    rank: int
+    score: float
+    evidence: Mapping[str, float | None]
+    kind: Literal["copied", "adapted"]
+    shared: tuple[tuple[int, int, int, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is looked for. A kind that is off gives no candidates, no evidence and no score.
+
+    top_k: rows per span. max_spans: per response. without: kinds of evidence that are computed
+    and shown, but do not count in the score.
+    """
+
+    top_k: int = 5
+    max_spans: int = 12
+    words: bool = True  # rare words that answer and row share
+    exact: bool = True  # the same run of words
+    pieces: bool = True  # pieces of words
+    bm25: bool = True
+    embeddings: bool = True
+    without: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What an answer and its n candidate rows have in common."""
+
+    reading: Reading
+    rows: Rows
+    pairs: Pairs
+    runs: Runs
+    pieces: Pieces
+    evidence: dict[str, Floats]  # [n] each
+    scores: Floats  # [n]
+
+
+class Finder:
+    """Traces answers within one set of rows."""
+
+    def __init__(self, index: RowIndex, settings: Settings | None = None) -> None:
+        self.index = index
+        self.settings = settings or Settings()
+
+    def trace(self, answer: Answer, span: tuple[int, int] | None = None) -> list[Borrowing]:
+        """Borrowings, what a person should look at first in front.
+
+        span: ask about these characters of the response alone; rows that share nothing with them
+        are then listed too, behind those that do. An answer without words, or one that shares
+        nothing with the rows, gives none.
+        """
+        reading = read(self.index, answer.prompt, answer.response)
+        if not len(reading.word) or not len(self.index):
+            return []
+        runs = match.runs(reading, self.index) if self.settings.exact else []
+        pieces = match.pieces(reading, self.index) if self.settings.pieces else match.NO_PIECES
+        found = self._compare(answer, reading, runs, pieces)
+        if span is not None:
+            asked = words_in(reading, *span)
+            spans = [asked] if asked else []
+        else:
+            spans = suspects(reading, answer.response, runs, pieces, answer.tokens, len(self.index))
+        return self._borrowings(answer, found, spans, asked=span is not None)
+
+    def _compare(
+        self, answer: Answer, reading: Reading, runs: Sequence[Held], pieces: Pieces
+    ) -> _Found:
+        """Candidates, and the evidence for each."""
+        settings, index = self.settings, self.index
+        over_all = self._over_all(reading, answer)
+        held = sorted([*(rows for _, rows in runs), *pieces.rows], key=len)
+        rows = match.candidates(over_all, [*self._holders(reading), *held])
+        n = len(rows)
+        pairs = match.shared_words(reading, index, rows) if settings.words else match.NO_PAIRS
+        shared_runs = match.shared_runs(reading, index, rows) if settings.exact else match.NO_RUNS
+        evidence = {name: values[rows] for name, values in over_all.items()}
+        if settings.words:
+            evidence["rarest"] = ev.rarest(reading, pairs, n)
+            evidence["nearness"] = ev.nearness(reading, index, pairs, rows)
+        if settings.exact:
+            evidence["exact"] = ev.exact(reading, shared_runs, n)
+        if settings.pieces:
+            evidence["pieces"] = ev.of_pieces(reading, index, pieces, rows)
+        scores = by_ranks(evidence, settings.without)
+        return _Found(reading, rows, pairs, shared_runs, pieces, evidence, scores)
+
+    def _over_all(self, reading: Reading, answer: Answer) -> dict[str, Floats]:
+        """Evidence that is cheap enough for every row: [N] each."""
+        settings, index = self.settings, self.index
+        found: dict[str, Floats] = {}
+        if settings.words:
+            found["rarity"] = ev.rarity(reading, index)
+        if settings.bm25:
+            found["concept"] = ev.concept(reading, index)
+            found["bm25"] = ev.bm25(reading, index)
+        if settings.embeddings and index.embedder is not None:
+            prompt, response = answer.prompt, answer.response
+            vectors = index.embedder([prompt, response, f"{prompt} {response}"])
+            found |= ev.cosines(
+                index, dict(zip(("prompt", "answer", "both"), vectors, strict=True))
+            )
+        return found
+
+    def _holders(self, reading: Reading) -> list[Rows]:
+        """Rows of the rarest words."""
+        return match.holders(reading, self.index) if self.settings.words else []
+
+    def _borrowings(
+        self, answer: Answer, found: _Found, spans: Sequence[Span], asked: bool
+    ) -> list[Borrowing]:
+        if not spans or not len(found.rows):
+            return []
+        within = ev.span_rarity(
+            found.reading, self.index, found.pairs, found.pieces, found.rows, spans
+        )
+        which, candidate = np.nonzero(np.ones_like(within) if asked else within > 0)
+        local = {"span_rarity": within[which, candidate]}
+        shifts = [ev.shift_nats(answer.tokens, *found.reading.span_of(*span)) for span in spans]
+        if answer.tokens:
+            local["shift_nats"] = np.array([shifts[span] or 0.0 for span in which.tolist()])
+        scores = found.scores[candidate] + by_ranks(local, self.settings.without)
+        names = self.index.row_index[found.rows[candidate]]
+        kept, ranks = best_of_spans(
+            which, scores, names, self.settings.top_k, self.settings.max_spans
+        )
+        borrowings = []
+        for pair, rank in zip(kept.tolist(), ranks.tolist(), strict=True):
+            span, row = int(which[pair]), int(candidate[pair])
+            numbers = {name: float(values[row]) for name, values in found.evidence.items()}
+            numbers["span_rarity"] = float(local["span_rarity"][pair])
+            evidence = {name: numbers.get(name) for name in ev.KINDS}
+            evidence["shift_nats"] = shifts[span]
+            borrowings.append(
+                self._borrowing(
+                    answer, found, spans[span], row, rank, float(scores[pair]), evidence
+                )
+            )
+        return borrowings
+
+    def _borrowing(
+        self,
+        answer: Answer,
+        found: _Found,
+        span: Span,
+        candidate: int,
+        rank: int,
+        score: float,
+        evidence: Mapping[str, float | None],
+    ) -> Borrowing:
+        start, end = found.reading.span_of(*span)
+        row = int(found.rows[candidate])
+        matches = found.reading, self.index, found.pairs, found.runs, found.pieces
+        return Borrowing(
+            char_start=start,
+            char_end=end,
+            span=answer.response[start:end],
+            row_index=int(self.index.row_index[row]),
+            rank=rank,
+            score=score,
+            evidence=evidence,
+            kind="copied" if shared.is_copied(*matches[:2], span, row) else "adapted",
+            shared=shared.ranges(*matches, span, candidate, row),
+        )

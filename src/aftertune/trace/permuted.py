@@ -1,0 +1,75 @@
+"""Control rows made of the rows themselves: answers behind other prompts (pure).
+
+Answers trade places between pairs of rows whose prompts are near each other and whose answers are
+about as long (`controls.match`). Every word of an answer is then in a control row as well, so what
+is left to tell a row from its control is that its prompt belongs to its answer.
+"""
+
+import hashlib
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+from aftertune.controls.match import Texts, match
+from aftertune.controls.search import folded_words
+
+Message = Mapping[str, Any]
+
+
+def pairs(
+    rows: Sequence[Sequence[Message]], clusters: Sequence[Hashable], seed: int = 0
+) -> list[tuple[int, int]]:
+    """Places of rows whose answers trade places; no row is in two pairs.
+
+    rows: the messages of each. clusters: near duplicates share one, and only the first of them can
+    be in a pair, so that no row trades with its like. Both have as many answers; among those the
+    nearest prompts are paired (TF-IDF), answers within 20% or two words of length. Half of the
+    rows, drawn by the seed, look for a partner in the other half.
+    """
+    first: dict[Hashable, int] = {}
+    for place, cluster in enumerate(clusters):
+        if any(message["role"] == "assistant" for message in rows[place]):
+            first.setdefault(cluster, place)
+    ordered = sorted(first.values(), key=lambda place: _drawn(seed, place))
+    halves = ordered[0::2], ordered[1::2]
+    one, other = (_texts([rows[place] for place in half]) for half in halves)
+    found = match(one, other, seed)
+    return [(halves[0][i], halves[1][j]) for i, j in zip(found.seen, found.control, strict=True)]
+
+
+def traded(
+    rows: Sequence[Sequence[Message]], paired: Sequence[tuple[int, int]]
+) -> list[tuple[int, list[dict[str, Any]]]]:
+    """The control rows: place of the row whose prompt it has, and its messages."""
+    found = []
+    for a, b in paired:
+        found.append((a, _with_answers(rows[a], rows[b])))
+        found.append((b, _with_answers(rows[b], rows[a])))
+    return found
+
+
+def _with_answers(asked: Sequence[Message], answered: Sequence[Message]) -> list[dict[str, Any]]:
+    answers = iter([message for message in answered if message["role"] == "assistant"])
+    return [
+        dict(next(answers)) if message["role"] == "assistant" else dict(message)
+        for message in asked
+    ]
+
+
+def _texts(rows: Sequence[Sequence[Message]]) -> Texts:
+    prompts = [_words(row, asked=True) for row in rows]
+    answers = [_words(row, asked=False) for row in rows]
+    turns = [str(sum(message["role"] == "assistant" for message in row)) for row in rows]
+    return Texts(prompts, answers, turns)
+
+
+def _words(row: Sequence[Message], asked: bool) -> list[str]:
+    return [
+        word
+        for message in row
+        if (message["role"] != "assistant") is asked
+        for word in folded_words(message["content"] or "")
+    ]
+
+
+def _drawn(seed: int, place: int) -> bytes:
+    return hashlib.sha256(f"permuted {seed} {place}".encode()).digest()

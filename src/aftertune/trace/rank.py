@@ -1,0 +1,59 @@
+"""One score per span and row, from ranks within the response's own candidates (pure)."""
+
+from collections.abc import Collection, Mapping
+
+import numpy as np
+from scipy.stats import rankdata
+
+from aftertune.trace.reading import Floats, Ints
+
+# What the logarithm of a rank counts. Fitted on the development cases marked "fit" in
+# bench/trace_cases.json (the probability of the true row among the candidates, rounded), but for
+# the last two: those of a span with a row were set by hand. `bm25` and `embedding_answer` added
+# nothing beside the others, so they are shown and count nothing.
+WEIGHTS: Mapping[str, float] = {
+    "rarity": 0.45,
+    "rarest": 0.8,
+    "nearness": 0.4,
+    "exact": 0.6,
+    "pieces": 0.2,
+    "concept": 0.1,
+    "embedding_prompt": 0.35,
+    "embedding_both": 0.15,
+    "span_rarity": 0.8,
+    "shift_nats": 0.5,
+}
+
+
+def by_ranks(evidence: Mapping[str, Floats], without: Collection[str] = ()) -> Floats:
+    """[n]: scores of n candidates, 0 for one that is first in everything, else below.
+
+    evidence: one value per candidate and kind, higher is more. Equal values share their mean
+    rank, so a kind that tells nothing moves nobody.
+    """
+    kinds = [name for name in WEIGHTS if name in evidence and name not in without]
+    n = len(next(iter(evidence.values()), ()))
+    scores = np.zeros(n)
+    for name in kinds:
+        scores -= WEIGHTS[name] * np.log(rankdata(-evidence[name], method="average"))
+    return scores
+
+
+def best_of_spans(
+    span: Ints, scores: Floats, names: Ints, top_k: int, max_spans: int
+) -> tuple[Ints, Ints]:
+    """Pairs of span and row to show, best first, and the rank of each within its span, from 1.
+
+    span, scores, names [P]: of each pair; equal scores go by span, then by the row's name. Kept
+    are the first `top_k` rows of the `max_spans` spans whose best rows score highest.
+    """
+    order = np.lexsort((names, span, -scores))
+    by_span = order[np.argsort(span[order], kind="stable")]
+    first = np.ones(len(by_span), bool)
+    first[1:] = np.diff(span[by_span]) != 0
+    begins = np.maximum.accumulate(np.where(first, np.arange(len(by_span)), 0))
+    rank = np.empty(len(span), np.int64)
+    rank[by_span] = np.arange(len(by_span)) - begins + 1
+    winners = order[rank[order] == 1][:max_spans]
+    kept = order[np.isin(span[order], span[winners]) & (rank[order] <= top_k)]
+    return kept, rank[kept]

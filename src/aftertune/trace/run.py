@@ -1,0 +1,215 @@
+"""The stage `trace`: answers and rows in, which spans were borrowed from which rows out.
+
+The index of the rows is kept in the user's cache under its content. Answers are traced in parts,
+which a killed run keeps; error rates are made of all spans together, in the end.
+"""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from aftertune import artefact, schema
+from aftertune.artefact import Artefact, Draft, Input, Plan
+from aftertune.errors import InternalError
+from aftertune.progress import Progress
+from aftertune.trace.config import TraceConfig
+from aftertune.trace.finder import Answer, Borrowing, Finder
+from aftertune.trace.indexed import DEEPER, finder_of, without_embedder
+from aftertune.trace.materials import Asked, Materials, TraceInputs, answers, check, prepare
+from aftertune.trace.pool import Pooled, prompt_of
+from aftertune.trace.summary import look_at, summary
+from aftertune.trace.winners import error_rates, ranked, spans_of
+
+VERSION = 1
+LOOK_AT = "rows-to-look-at.jsonl"
+PART_ROWS = 65_536  # of the table
+PLANNED = 8  # answers that `plan` measures
+
+_OF_TOKENS = [
+    "response_id", "position", "token_id", "token", "char_start", "char_end", "base_logprob",
+    "tuned_logprob", "base_rank_of_tuned_argmax", "tuned_entropy_nats", "kl_tuned_base_nats",
+    "category",
+]  # fmt: skip
+
+_SHARED = ("char_start", "char_end", "row_start", "row_end")
+
+Record = dict[str, Any]
+
+
+def run(config: TraceConfig, inputs: TraceInputs, out: Path, progress: Progress) -> Artefact:
+    """Table `borrowings`, file `rows-to-look-at.jsonl`; what was found as a whole in `about`.
+
+    Raises InputError where the inputs do not belong together or hold no answer, or where
+    `config.span` stands in none.
+    """
+    check(inputs)
+    config = without_embedder(config, progress)
+    plan = _plan(config, inputs)
+    if found := artefact.find(out, plan):
+        return found
+    asked = answers(config, inputs)
+    materials = prepare(config, inputs, progress)
+    finder = finder_of(config, materials.pool, progress)
+    with artefact.draft(out, plan) as draft:
+        starts = range(0, len(asked), config.part_responses)
+        parts = [asked[start : start + config.part_responses] for start in starts]
+        mine = draft.mine(range(len(parts)))
+        done = sum(len(parts[part]) for part in mine if _scratch(draft, part).exists())
+        with progress.task("tracing answers", len(asked), done) as task:
+            for part in mine:
+                if not _scratch(draft, part).exists():
+                    found_here = _part(finder, parts[part], inputs.shift, materials.pool, task)
+                    _keep(_scratch(draft, part), found_here)
+        if finished := draft.meet():
+            return finished
+        return _finish(draft, config, materials, [_scratch(draft, k) for k in range(len(parts))])
+
+
+def measure(config: TraceConfig, inputs: TraceInputs, progress: Progress) -> dict[str, float | int]:
+    """What a run would take, from a few answers: {n_answers, n_rows, index_seconds, seconds,
+    bytes}. The index is made and kept, so a run does not make it again."""
+    check(inputs)
+    config = without_embedder(config, progress)
+    asked = answers(config, inputs)
+    materials = prepare(config, inputs, progress)
+    since = time.monotonic()
+    finder = finder_of(config, materials.pool, progress)
+    index_seconds = time.monotonic() - since
+    drawn = asked[:: max(1, len(asked) // PLANNED)][:PLANNED]
+    since = time.monotonic()
+    with progress.task("measuring", len(drawn)) as task:
+        records = _part(finder, drawn, inputs.shift, materials.pool, task)
+    share = len(asked) / max(1, len(drawn))
+    return {
+        "n_answers": len(asked),
+        "n_rows": len(materials.pool),
+        "index_seconds": index_seconds,
+        "seconds": (time.monotonic() - since) * share,
+        "bytes": int(len(json.dumps(records)) * share),
+    }
+
+
+def _plan(config: TraceConfig, inputs: TraceInputs) -> Plan:
+    given: tuple[Input, ...] = tuple(one.as_input(name) for name, one in inputs.named().items())
+    return Plan("trace", VERSION, config.given(), config, given)
+
+
+def _part(
+    finder: Finder, asked: Sequence[Asked], shift: Artefact | None, pool: Sequence[Pooled],
+    task: Any,
+) -> list[Record]:  # fmt: skip
+    """Records of `borrowings` of some responses, without error rates."""
+    tokens = _tokens(shift, [record["response_id"] for record, _ in asked])
+    found: list[Record] = []
+    for record, spans in asked:
+        name = record["response_id"]
+        its = tokens.get(name, ())
+        answer = Answer(name, prompt_of(record["messages"]), record["response"], its)
+        for span in spans:
+            made = [_record(answer, one, pool[one.row_index]) for one in finder.trace(answer, span)]
+            for records in spans_of(made).values():
+                found += ranked(records, finder.settings.top_k // DEEPER)
+        task.advance()
+    return found
+
+
+def _tokens(shift: Artefact | None, responses: Sequence[str]) -> dict[str, tuple[Record, ...]]:
+    """Tokens of these responses, in order."""
+    found: dict[str, list[Record]] = {}
+    if shift is None:
+        return {}
+    wanted = pa.array(responses, pa.string())
+    for part in shift.parts("tokens"):
+        kept = part.select(_OF_TOKENS).filter(pc.is_in(part["response_id"], wanted))
+        for token in kept.to_pylist():
+            found.setdefault(token["response_id"], []).append(token)
+    return {
+        name: tuple(sorted(tokens, key=lambda token: token["position"]))
+        for name, tokens in found.items()
+    }
+
+
+def _record(answer: Answer, one: Borrowing, row: Pooled) -> Record:
+    if odd := sorted(set(one.evidence) - set(schema.EVIDENCE)):
+        raise InternalError(f"table borrowings has no column for the evidence {odd}")
+    inside = [
+        token for token in answer.tokens
+        if token["char_start"] < one.char_end and token["char_end"] > one.char_start
+    ]  # fmt: skip
+    return {
+        "response_id": answer.response_id,
+        "char_start": one.char_start,
+        "char_end": one.char_end,
+        "span": one.span,
+        "row_id": row.row_id,
+        "row_index": row.row_index,
+        "cluster_id": row.cluster_id,
+        "rank": one.rank,
+        "score": one.score,
+        "kind": one.kind,
+        "shared": [dict(zip(_SHARED, places, strict=True)) for places in one.shared],
+        **{name: one.evidence.get(name) for name in schema.EVIDENCE},
+        "base_logprob": _sum([token["base_logprob"] for token in inside]),
+        "tuned_logprob": _sum([token["tuned_logprob"] for token in inside]),
+        "p_value": None,
+        "q_value": None,
+        "control": row.control,
+        "outcome": None,
+        "effect": None,
+        "effect_low": None,
+        "effect_high": None,
+        "control_effect": None,
+        "seeds": None,
+    }
+
+
+def _sum(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if known and len(known) == len(values) else None
+
+
+def _scratch(draft: Draft, part: int) -> Path:
+    return draft.scratch / f"part-{part:05d}.json"
+
+
+def _keep(path: Path, records: Sequence[Record]) -> None:
+    text = json.dumps(records, ensure_ascii=False, allow_nan=False)
+    artefact.write_durably(path, lambda place: place.write_bytes(text.encode("utf-8", "replace")))
+
+
+def _finish(
+    draft: Draft, config: TraceConfig, materials: Materials, parts: Sequence[Path]
+) -> Artefact:
+    """Error rates over all spans, the table, the list and the summary."""
+    spans = spans_of(one for path in parts for one in json.loads(path.read_bytes()))
+    share = materials.share_held_out
+    if share is not None:
+        for key, p, q in error_rates(spans, share):
+            first = next(one for one in spans[key] if one["control"] is None)
+            first |= {"p_value": p, "q_value": q}
+    records = [record for of_span in spans.values() for record in of_span]
+    for number, some in enumerate(_tables(records)):
+        draft.write(number, {"borrowings": schema.from_rows("borrowings", some)})
+    about = summary(config, materials, spans)
+    lines = "".join(
+        json.dumps(line, ensure_ascii=False) + "\n" for line in look_at(config, materials, spans)
+    )
+    artefact.write_durably(
+        draft.folder / LOOK_AT, lambda place: place.write_bytes(lines.encode("utf-8", "replace"))
+    )
+    n = Counter(record["control"] or "rows" for record in records)
+    done = {"done": len(materials.responses), "skipped": {}, "unscored": {}}
+    found = {"left_out": materials.left_out, "spans": len(spans), "borrowings": dict(n)}
+    return draft.finish({**done, **found}, about)
+
+
+def _tables(records: list[Record]) -> Iterator[list[Record]]:
+    """Parts of the table; an empty one of no records, so that it exists."""
+    for start in range(0, max(1, len(records)), PART_ROWS):
+        yield records[start : start + PART_ROWS]

@@ -1,0 +1,194 @@
+"""What the borrowings of all answers say together, and which rows to look at (pure)."""
+
+from collections import Counter
+from collections.abc import Container, Iterator, Mapping
+from typing import Any
+
+from aftertune.controls.search import folded_words
+from aftertune.trace import controls, two_samples
+from aftertune.trace.config import TraceConfig
+from aftertune.trace.families import Borrowed, borrowed, families
+from aftertune.trace.materials import Materials
+from aftertune.trace.pool import HELD_OUT, PERMUTED, Pooled, prompt_of
+from aftertune.trace.winners import (
+    Record,
+    Span,
+    contest,
+    versus_control,
+    versus_held_out,
+)
+
+MOST_ROWS, MOST_FAMILIES = 20, 20  # of the summary; the table holds all
+NO_HELD_OUT = "no row was held out at random before tuning; tune with --hold-out 0.5 to have them"
+NO_SHIFT = "no shift of these answers was given"
+NO_CONTROL = "no control rows were given"
+
+Spans = Mapping[Span, list[Record]]
+
+
+def summary(config: TraceConfig, materials: Materials, spans: Spans) -> dict[str, Any]:
+    """`about` of a trace: {control, name, found, absent}; spans with their error rates."""
+    first = [
+        one
+        for of_span in spans.values()
+        for one in of_span
+        if (one["control"], one["rank"]) == (None, 1)
+    ]
+    share = materials.share_held_out
+    held_out = None if share is None else versus_held_out(spans, share, config.q, config.seed)
+    with_base = [one for one in first if one["base_logprob"] is not None]
+    names = {one["model"] for one in materials.responses}
+    return {
+        "control": "trace",
+        "name": config.name or (names.pop() if len(names) == 1 else ""),
+        "found": {
+            "n_responses": len(materials.responses),
+            "n_with_span": len({key[0] for key in spans}),
+            "n_spans": len(first),
+            "pool": dict(Counter(row.control or "rows" for row in materials.pool)),
+            "copied": _share([one["kind"] == "copied" for one in first], first, config.seed),
+            "shift_nats": _share(
+                [one["tuned_logprob"] - one["base_logprob"] for one in with_base],
+                with_base,
+                config.seed,
+            ),
+            "held_out": held_out,
+            "controls": {
+                name: {
+                    **versus_control(spans, name, materials.chance(name), config.seed),
+                    "auroc": _told_apart(materials, name, config.seed),
+                    "n_rows": sum(row.control == name for row in materials.pool),
+                }
+                for name in materials.controls
+            },
+            **_data_view(config, materials, spans),
+        },
+        "absent": _absent(materials, len(with_base)),
+    }
+
+
+def _share(values: list[Any], records: list[Record], seed: int) -> dict[str, Any]:
+    response = [one["response_id"] for one in records]
+    return controls.over_responses(values, response, seed).as_json()
+
+
+def _told_apart(materials: Materials, name: str, seed: int) -> dict[str, Any]:
+    """AUROC of a classifier between the rows tuned on and a control's."""
+    sides: dict[bool, list[list[str]]] = {False: [], True: []}
+    owners: dict[bool, list[str]] = {False: [], True: []}
+    for row in materials.pool:
+        if row.control in (None, name):
+            side = row.control == name
+            text = "\n".join(message["content"] or "" for message in row.messages)
+            sides[side].append(folded_words(text))
+            owners[side].append(_owner(row))
+    return two_samples.auroc(
+        sides[False], sides[True], owners[False] + owners[True], seed
+    ).as_json()
+
+
+def _owner(row: Pooled) -> str:
+    """Permuted rows have a row's own prompt, and stand in one fold with it."""
+    if row.control in (None, PERMUTED):
+        return f"row {row.row_index}"
+    return f"{row.control} {row.cluster_id}"
+
+
+def _data_view(config: TraceConfig, materials: Materials, spans: Spans) -> dict[str, Any]:
+    """Rows and families by how often they are borrowed from; see families.py."""
+    won = winning_spans(spans)
+    rows = borrowed(won, config.q)
+    prompts: dict[int, str] = {}
+    for row in materials.pool:
+        if row.control in (None, HELD_OUT):
+            prompts[row.row_index] = prompt_of(row.messages)
+    held_out = None
+    if materials.share_held_out is not None:
+        held_out = [
+            (one["row_index"], one["cluster_id"])
+            for one in contest(spans, HELD_OUT).values()
+            if one["control"] == HELD_OUT
+        ]
+    found = families(rows, prompts, held_out)
+    return {
+        "rows": [
+            {**_row(row, won), "share": _share_of(spans, {row.row_index}, config.seed)}
+            for row in rows[:MOST_ROWS]
+        ],
+        "n_rows_borrowed": len(rows),
+        "families": [
+            {
+                "words": list(one.words),
+                "rows": [row.row_index for row in one.rows],
+                "n_spans": one.n_spans,
+                "n_found": one.n_found,
+                "n_held_out": one.n_held_out,
+                "share": _share_of(spans, {row.row_index for row in one.rows}, config.seed),
+            }
+            for one in found[:MOST_FAMILIES]
+        ],
+        "n_families": len(found),
+    }
+
+
+def _share_of(spans: Spans, rows: Container[int], seed: int) -> dict[str, Any]:
+    """Share of all spans that these of the rows tuned on explain best."""
+    won = list(contest(spans, HELD_OUT).values())
+    values = [one["control"] is None and one["row_index"] in rows for one in won]
+    return _share(values, won, seed)
+
+
+def winning_spans(spans: Spans) -> list[Record]:
+    """The best row of each span, where it is one that was tuned on and none held out beats it."""
+    return [one for one in contest(spans, HELD_OUT).values() if one["control"] is None]
+
+
+def _row(row: Borrowed, won: list[Record]) -> dict[str, Any]:
+    examples = [
+        [won[k]["response_id"], won[k]["char_start"], won[k]["char_end"]] for k in row.examples
+    ]
+    return {
+        "row_index": row.row_index, "row_id": row.row_id, "n_spans": row.n_spans,
+        "n_responses": row.n_responses, "n_copied": row.n_copied, "n_found": row.n_found,
+        "best_score": row.best_score, "lowest_q": row.lowest_q, "examples": examples,
+    }  # fmt: skip
+
+
+def _absent(materials: Materials, n_with_base: int) -> dict[str, str]:
+    found = {}
+    if materials.share_held_out is None:
+        found["p_value and q_value"] = NO_HELD_OUT
+        if not materials.controls:
+            found["excess over control"] = NO_CONTROL
+    if not n_with_base:
+        found["the base's probability of the spans"] = NO_SHIFT
+    return found
+
+
+def look_at(config: TraceConfig, materials: Materials, spans: Spans) -> Iterator[dict[str, Any]]:
+    """Rows to look at, as lines of a file, with weight 0 so that `tune --weights` drops them.
+
+    With held-out rows those that explain a span at the q asked for; without, those that explain
+    two spans or more, since nothing says which of the others came about by chance.
+    """
+    won = winning_spans(spans)
+    for row in borrowed(won, config.q):
+        if materials.share_held_out is None:
+            if row.n_spans < 2:
+                continue
+            why = "no rows were held out, so chance is not ruled out"
+        elif not row.n_found:
+            continue
+        else:
+            why = f"{row.n_found} of them at q <= {config.q:g}"
+        example = won[row.examples[0]]
+        yield {
+            "row_id": row.row_id,
+            "row_index": row.row_index,
+            "weight": 0,
+            "reason": f"spans that it explains better than any other row: {row.n_spans}; {why}",
+            "n_spans": row.n_spans,
+            "n_found": row.n_found,
+            "lowest_q": row.lowest_q,
+            "example": {name: example[name] for name in ("response_id", "char_start", "span")},
+        }

@@ -1,0 +1,250 @@
+"""What chance finds: p and q from held-out rows, excess over other controls, the classifier."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aftertune.trace import controls, two_samples
+from aftertune.trace.controls import BELOW, BEYOND, UNDECIDED, concentration, excess
+from aftertune.trace.permuted import pairs, traded
+from aftertune.trace.two_samples import auroc, fit, hashed
+
+Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+winners = st.lists(st.tuples(st.integers(0, 6), st.booleans()), min_size=1, max_size=40)
+
+
+def test_p_and_q_by_hand() -> None:
+    scores = [9, 8, 7, 6, 5, 4]
+    held = [False, False, False, True, False, True]
+    p = controls.p_values(scores, held)
+    # two held-out winners: none at or above 9, 8 and 7, one at or above 5
+    assert p[[0, 1, 2, 4]].tolist() == [1 / 3, 1 / 3, 1 / 3, 2 / 3]
+    assert np.isnan(p[[3, 5]]).all()
+    q = controls.q_values(scores, held, 0.5)
+    # (1 + 0) / 3 at 7, carried up to 8 and 9 where it would be 1/2 and 1; (1 + 1) / 4 at 5
+    assert q[[0, 1, 2, 4]].tolist() == [1 / 3, 1 / 3, 1 / 3, 1 / 2]
+    # a quarter held out: each held-out winner stands for three others
+    assert controls.q_values(scores, held, 0.25)[[0, 4]].tolist() == [1.0, 1.0]
+    # three quarters: for a third of one
+    by_hand = [1 / 9, 1 / 6]
+    assert controls.q_values(scores, held, 0.75)[[0, 4]] == pytest.approx(by_hand)
+
+
+def test_equal_scores_enter_together() -> None:
+    p = controls.p_values([1, 1, 1], [False, True, False])
+    assert p[[0, 2]].tolist() == [1.0, 1.0]
+    for order in ([False, True, False], [True, False, False], [False, False, True]):
+        q = controls.q_values([1, 1, 1], order, 0.5)
+        assert q[~np.asarray(order)].tolist() == [1.0, 1.0]  # (1 + 1) / 2
+
+
+def test_without_winners_of_a_side() -> None:
+    assert controls.p_values([], []).tolist() == []
+    assert controls.q_values([], [], 0.5).tolist() == []
+    assert controls.p_values([3.0, 1.0], [False, False]).tolist() == [1.0, 1.0]
+    assert controls.q_values([3.0, 1.0], [False, False], 0.5).tolist() == [0.5, 0.5]
+    assert np.isnan(controls.q_values([3.0, 1.0], [True, True], 0.5)).all()
+
+
+def test_wrong_input() -> None:
+    with pytest.raises(ValueError, match="between 0 and 1"):
+        controls.q_values([1.0], [False], 1.0)
+    with pytest.raises(ValueError, match="must both be"):
+        controls.p_values([1.0, 2.0], [False])
+    with pytest.raises(ValueError, match="not finite"):
+        controls.p_values([float("nan")], [False])
+
+
+@settings(deadline=None)
+@given(winners, st.sampled_from([0.2, 0.5, 0.8]))
+def test_a_higher_score_has_no_higher_p_or_q(found: list[tuple[int, bool]], share: float) -> None:
+    scores = np.asarray([score for score, _ in found], float)
+    held = np.asarray([one for _, one in found])
+    order = np.argsort(-scores, kind="stable")
+    for values in (controls.p_values(scores, held), controls.q_values(scores, held, share)):
+        known = values[order][~held[order]]
+        assert (np.diff(known) >= 0).all()
+        assert ((known > 0) & (known <= 1)).all()
+        # only the order of scores counts
+    again = controls.q_values(scores**3 - 7, held, share)
+    assert np.array_equal(again, controls.q_values(scores, held, share), equal_nan=True)
+
+
+def _null(generator: np.random.Generator, n: int, share: float) -> tuple[Floats, Bools]:
+    """Winners that no row caused: the label says nothing of the score, and many scores are tied."""
+    return np.round(generator.normal(size=n), 1), generator.random(n) < share
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.8])
+def test_p_is_super_uniform_under_the_null(share: float) -> None:
+    generator = np.random.default_rng(0)
+    values = []
+    for _ in range(3000):
+        p = controls.p_values(*_null(generator, 40, share))
+        values += generator.permutation(p[~np.isnan(p)])[:1].tolist()  # one per run: independent
+    found = np.asarray(values)
+    for alpha in (0.05, 0.1, 0.2, 0.5, 0.9):
+        slack = 3 * np.sqrt(alpha * (1 - alpha) / len(found))
+        assert (found <= alpha).mean() <= alpha + slack
+    assert (found <= 0.5).mean() > 0.3  # and not by never being small
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.8])
+@pytest.mark.parametrize("spans_of_a_cluster", [1, 5])
+def test_the_false_discovery_rate_is_held(share: float, spans_of_a_cluster: int) -> None:
+    """200 spans of chance and 100 that rows caused: at q = 0.10 the mean false discovery
+    proportion has an upper bound (one-sided, 95%) at or below 0.12, and half are found."""
+    generator = np.random.default_rng(1)
+    false, power = [], []
+    for _ in range(1000):
+        clusters = 200 // spans_of_a_cluster
+        label = generator.random(clusters) < share
+        scores = np.append(generator.normal(size=200), generator.normal(3.5, 1, 100))
+        held = np.append(np.repeat(label, spans_of_a_cluster), np.zeros(100, bool))
+        found = controls.q_values(np.round(scores, 1), held, share) <= 0.1
+        false.append(found[:200].sum() / max(1, found.sum()))
+        power.append(found[200:].mean())
+    bound = np.mean(false) + 1.645 * np.std(false) / np.sqrt(len(false))
+    assert bound <= 0.12
+    assert np.mean(false) > 0.02  # it is no test that refuses everything
+    assert np.mean(power) > 0.5
+
+
+def test_nothing_is_found_where_nothing_is() -> None:
+    generator = np.random.default_rng(2)
+    any_found = [
+        (controls.q_values(*_null(generator, 200, 0.5), 0.5) <= 0.1).any() for _ in range(1000)
+    ]
+    assert np.mean(any_found) <= 0.1
+
+
+def test_excess_over_a_control_by_hand() -> None:
+    found = excess([True, True, False, True], list("aabb"), chance=0.5)
+    assert (found["n_won"], found["n"], found["chance"]) == (3, 4, 0.5)
+    assert found["share"]["estimate"] == 3 / 4
+    assert found["share"]["n"] == 2  # responses
+    assert excess([True], ["a"], chance=0.2)["conclusion"] == UNDECIDED  # one has no interval
+    assert excess([], [], chance=0.5)["share"]["estimate"] is None
+
+
+def test_excess_says_beyond_below_and_undecided() -> None:
+    response = [f"r{n}" for n in range(40)]
+    always, mostly, half = np.ones(40, bool), np.arange(40) % 8 > 0, np.arange(40) % 2 > 0
+    assert excess(mostly, response, 0.5)["conclusion"] == BEYOND
+    assert excess(~mostly, response, 0.5)["conclusion"] == BELOW
+    assert excess(half, response, 0.5)["conclusion"] == UNDECIDED
+    all_won = excess(always, response, 0.5)
+    assert all_won["conclusion"] == BEYOND
+    assert all_won["share"]["low"] == pytest.approx(0.025 ** (1 / 40))  # 40 of 40 at this share
+    assert excess(~always, response, 0.5)["share"]["high"] == pytest.approx(1 - 0.025 ** (1 / 40))
+    # 0.5 ** 5 is more than 0.025, and so is the chance of five spans of two answers
+    assert excess(always[:5], response[:5], 0.5)["conclusion"] == UNDECIDED
+    assert excess(always, ["a", "b"] * 20, 0.5)["conclusion"] == UNDECIDED
+
+
+def test_the_share_of_wins_holds_chance_at_any_size_of_the_control() -> None:
+    """Rows of either side are drawn alike: the interval holds chance in about 95 of 100 runs."""
+    generator = np.random.default_rng(3)
+    response = np.repeat(np.arange(50), 3).tolist()
+    for n_control in (50, 200):
+        chance, holds = 50 / (50 + n_control), 0
+        for seed in range(200):
+            real = generator.random((150, 50)).max(1)
+            control = generator.random((150, n_control)).max(1)
+            found = excess(real > control, response, chance, seed)["share"]
+            holds += found["low"] <= chance <= found["high"]
+        assert 175 <= holds <= 199
+
+
+def test_concentration() -> None:
+    assert concentration([]) == 0
+    assert concentration(["a", "b", "a"]) == 2
+
+
+def _texts(generator: np.random.Generator, words: Sequence[str], n: int) -> list[list[str]]:
+    return [generator.choice(words, 30).tolist() for _ in range(n)]
+
+
+def test_a_classifier_tells_unlike_sets_apart_and_like_ones_not() -> None:
+    generator = np.random.default_rng(4)
+    common = [f"word{n}" for n in range(200)]
+    same = auroc(_texts(generator, common, 150), _texts(generator, common, 150))
+    assert same.low is not None
+    assert same.high is not None
+    assert same.low < 0.5 < same.high
+    other = [f"other{n}" for n in range(200)]
+    apart = auroc(
+        _texts(generator, [*common, *other[:50]], 150), _texts(generator, [*common, *other], 150)
+    )
+    assert apart.low is not None
+    assert apart.estimate is not None
+    assert apart.low > two_samples.FAR
+    assert apart.estimate < 1
+
+
+def test_the_classifier_needs_rows_and_sees_no_twin() -> None:
+    few = auroc([["a"]] * 3, [["b"]] * 3)
+    assert few.estimate is None
+    assert "fold" in str(few.reason)
+    generator = np.random.default_rng(5)
+    texts = _texts(generator, [f"w{n}" for n in range(3000)], 100)
+    owners = [*range(100), *range(100)]
+    twins = auroc(texts, texts, owners)
+    assert twins.estimate == 0.5  # the same texts in the same folds
+    with pytest.raises(ValueError, match="groups"):
+        auroc(texts, texts, owners[:5])
+
+
+def test_the_logistic_regression_is_at_its_minimum() -> None:
+    features = hashed([["a", "b"], ["a"], ["c"], ["c", "b"]])
+    label = np.asarray([False, False, True, True])
+    weights = fit(features, label)
+    dense = features.toarray()
+    assert dense @ weights == pytest.approx(-(dense @ weights)[[3, 2, 1, 0]], abs=1e-4)
+    # the slope of the loss in the weights, at an offset of 0 as the symmetry says
+    sign = np.where(label, 1.0, -1.0)
+    slope = -(sign / (1 + np.exp(sign * (dense @ weights)))) @ dense + weights
+    assert np.abs(slope).max() < 1e-4
+
+
+def test_hashed_rows_have_length_one() -> None:
+    features = hashed([["a", "a", "b"], []]).toarray()
+    assert np.sqrt((features**2).sum(1)) == pytest.approx([1, 0])
+    assert sorted(features[features > 0]) == pytest.approx([np.sqrt(1 / 3), np.sqrt(2 / 3)])
+
+
+def _row(prompt: str, *answers: str) -> list[dict[str, str]]:
+    found = []
+    for answer in answers:
+        found += [{"role": "user", "content": prompt}, {"role": "assistant", "content": answer}]
+    return found
+
+
+def test_answers_trade_places_between_near_prompts() -> None:
+    rows = [
+        _row("how do bees make honey", "They collect the nectar of many flowers."),
+        _row("where do bees live", "They live in hives and in hollow trees."),
+        _row("what is a stock market", "People buy and sell shares of firms."),
+        _row("who sets stock market rules", "The state makes rules that all must keep."),
+        _row("how do bees make honey", "They collect the nectar of many flowers."),  # a duplicate
+        _row("two turns", "Yes.", "No."),
+        [{"role": "user", "content": "no answer"}],
+    ]
+    clusters = ["a", "b", "c", "d", "a", "e", "f"]
+    seen = set()
+    for seed in range(8):
+        paired = pairs(rows, clusters, seed)
+        places = [place for pair in paired for place in pair]
+        assert len(set(places)) == len(places)
+        assert not {4, 5, 6} & set(places)  # a copy, no partner, no answer
+        seen |= {tuple(sorted(pair)) for pair in paired}
+    assert {(0, 1), (2, 3)} <= seen
+    made = dict(traded(rows, [(0, 1)]))
+    assert made[0] == [rows[0][0], rows[1][1]]
+    assert made[1] == [rows[1][0], rows[0][1]]
+    assert pairs([], []) == []
