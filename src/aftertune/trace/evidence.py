@@ -59,7 +59,8 @@ def nearness(reading: Reading, index: RowIndex, pairs: Pairs, rows: Rows) -> Flo
             # one number per (row, window of the row, window of the answer, stem), each once
             window = pairs.candidate * n_place + (place + by_place) // WINDOW
             window = window * n_word + (pairs.word + by_word) // WINDOW
-            window, of = np.divmod(np.unique(window * len(stems) + stem), len(stems))
+            keys = np.sort(window * len(stems) + stem)
+            window, of = np.divmod(keys[np.diff(keys, prepend=-1) > 0], len(stems))
             begins = np.flatnonzero(np.concatenate([[True], np.diff(window) != 0]))
             sums = np.add.reduceat(weight[of], begins)
             np.maximum.at(best, window[begins] // (n_word * n_place), sums)
