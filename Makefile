@@ -4,7 +4,7 @@ BIN := .venv/bin
 STAMP := .venv/.setup-done
 OUT ?= out
 
-.PHONY: setup demo test test-slow check docs bench-tune bench-shift bench-callback clean
+.PHONY: setup demo test test-slow check docs bench-tune bench-shift bench-callback bench-lab clean
 
 setup: $(STAMP)
 
@@ -45,6 +45,10 @@ bench-shift: setup
 
 bench-callback: setup
 	$(BIN)/python bench/callback.py --out bench/results/callback.json
+
+# Hours on two cores; stop it at any moment, it goes on where it was.
+bench-lab: setup
+	$(BIN)/python bench/lab.py --out $(OUT) --json bench/results/lab.json
 
 clean:
 	rm -rf .venv $(OUT)

@@ -21,33 +21,31 @@ _NOT_KEPT = {"artefacts", "tuned", "control", "name", "absent"}
 
 def main() -> None:
     given = _arguments()
-    seeds = [int(seed) for seed in given.seeds.split(",")]
-    worlds, labels, of_lora = [], [], []
-    light = given.out / "light.json"
     given.out.mkdir(parents=True, exist_ok=True)
-    light.write_text(json.dumps({"seeds_b": [], "singly": False, "tags": False}))
-    for seed in seeds:
-        here = ["--seed", str(seed), "--size", given.size]
-        base = _ran("base", here, given.out)
-        labels.append(_ran("labels", here, given.out))
-        lora = [*here, "--method", "lora", "--learning-rate", given.lora_rate]
-        of_lora.append(_ran("labels", [*lora, "--config", str(light)], given.out))
-        worlds.append(
-            {
-                "world": seed,
-                "base": _found(base),
-                "labels": _found(labels[-1]),
-                "labels_lora": _found(of_lora[-1]),
-            }
-        )
-    named = [part for one in labels for part in ("--labels", str(one.folder))]
+    longer = dict(pair.split(":") for pair in given.longer.split(",") if pair)
+    bases: dict[str, Artefact] = {}
+    for seed in given.seeds.split(","):
+        more = ["--epochs", longer[seed]] if seed in longer else []
+        bases[seed] = _ran("base", ["--seed", seed, "--size", given.size, *more], given.out)
+    labels = {
+        seed: _ran("labels", ["--base", str(bases[seed].folder)], given.out)
+        for seed in given.labels.split(",")
+    }
+    named = [part for one in labels.values() for part in ("--labels", str(one.folder))]
     score = _ran("score", named, given.out)
-    every = [part for one in [*labels, *of_lora] for part in ("--labels", str(one.folder))]
-    study = _ran("study", ["--seeds", given.seeds, "--size", given.size, *every], given.out)
+    on = [part for one in bases.values() for part in ("--base", str(one.folder))]
+    study = _ran("study", [*on, *named], given.out)
     result = {
         "machine": machine(["torch", "transformers", "aftertune"]),
-        "command": "python bench/lab.py",
-        "worlds": worlds,
+        "command": " ".join(["python", "bench/lab.py", *sys.argv[1:]]),
+        "worlds": [
+            {
+                "world": int(seed),
+                "base": _found(base),
+                "labels": _found(labels[seed]) if seed in labels else None,
+            }
+            for seed, base in bases.items()
+        ],
         "score": _found(score),
         "study": _found(study),
     }
@@ -72,7 +70,12 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--seeds", default="0,1,2,3,4", help="of the worlds")
     parser.add_argument("--size", default="small")
-    parser.add_argument("--lora-rate", default="2e-3", help="learning rate of LoRA's labels")
+    parser.add_argument("--labels", default="0,1,2,3,4", help="worlds that are labelled")
+    parser.add_argument(
+        "--longer",
+        default="2:4.5,4:4.5",
+        help="world:epochs, where the default leaves a base that recalls too little",
+    )
     parser.add_argument("--out", type=Path, default=ROOT / "out")
     parser.add_argument("--json", type=Path, default=ROOT / "bench/results/lab.json")
     return parser.parse_args()
