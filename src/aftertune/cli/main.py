@@ -12,7 +12,7 @@ from contextlib import ExitStack, redirect_stdout
 import typer
 
 from aftertune import __version__, parallel
-from aftertune.cli import audits, controls, labs, stages, sweeps, tracing
+from aftertune.cli import audits, controls, judging, labs, stages, sweeps, tracing
 from aftertune.cli.console import Terminal
 from aftertune.errors import UserError
 
@@ -29,6 +29,7 @@ controls.register(app)
 stages.register(app)
 sweeps.register(app)
 tracing.register(app)
+judging.register(app)
 labs.register(app)
 
 

@@ -6,6 +6,8 @@ from typing import Any
 from aftertune.report.blocks import (
     floors,
     handoff,
+    judge,
+    judge_belief,
     lab_score,
     lab_study,
     parts,
@@ -14,6 +16,7 @@ from aftertune.report.blocks import (
     texts,
     trace,
     unrounded,
+    verify,
     words,
 )
 
@@ -28,6 +31,9 @@ BUILDERS: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
     "words": words.block,
     "sweep": sweep.block,
     "trace": trace.block,
+    "verify": verify.block,
+    "crossed-halves": verify.crossed_block,
+    "judge": judge.block,
     "lab-score": lab_score.block,
     "lab-study": lab_study.block,
 }
@@ -35,4 +41,5 @@ BUILDERS: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
 FURTHER: dict[str, Callable[[Mapping[str, Any]], dict[str, Any] | None]] = {
     "sweep": sweep.size_block,
     "lab-study": lab_study.equal_block,
+    "judge": judge_belief.block,
 }

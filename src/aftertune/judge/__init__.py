@@ -1,0 +1,1 @@
+"""How good answers are to a judge, and how far the judge can be believed."""
