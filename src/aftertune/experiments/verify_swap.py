@@ -1,0 +1,266 @@
+"""Proof by swap: the rows that a span is accused of borrowing from state another value instead.
+
+All accused rows of all spans get fresh values of the same type in one tuning, each its own (a tag),
+and so do as many matched rows that have nothing to do with it. Does the answer, continued from its
+original prefix up to the span, take the tag of its own rows? How often it takes the other tag is
+chance. A span that took its tag is proposed; masking confirms it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from aftertune import artefact, schema
+from aftertune.artefact import Artefact, Plan
+from aftertune.config import StageConfig
+from aftertune.controls import proof, removal, substitutes
+from aftertune.controls.substitutes import Lexicon, Value
+from aftertune.experiments.accused import Case, continued, texts
+from aftertune.experiments.tunings import Record, Tunings
+from aftertune.experiments.verify_config import VerifyConfig
+from aftertune.lab.labelling import share
+from aftertune.lab.spans import Said
+from aftertune.models.generate import decode
+from aftertune.models.load import Loaded
+
+VERSION = 1
+PART_ROWS = 4096
+SLACK = 4  # tokens generated beyond those of the span and of its tag
+
+NO_ROWS = proof.NOT_TUNED_ON
+NO_VALUE = "no number, name or content word of the span stands in its best row"
+SAID_BEFORE = "its value stands in the prompt or earlier in the answer"
+NO_TAG = "no other value of its type could be found"
+NO_CONTROL = "no matched rows hold a value of its type"
+
+
+@dataclass(frozen=True)
+class Swap:
+    """One case's exchange: the value in its rows for `tag`, and in matched rows, each a value of
+    its own, for `control_tag`."""
+
+    value: Value
+    tag: str
+    rows: frozenset[int]
+    control: dict[int, str]  # row -> the value in it that is exchanged
+    control_tag: str
+
+
+class SwappedConfig(StageConfig):
+    """Rows in which values were exchanged: row_index, value, other."""
+
+    control: str = "swap"
+    exchanges: tuple[tuple[int, str, str], ...]
+
+
+def plan(config: VerifyConfig, cases: Sequence[Case], tunings: Tunings) -> list[str]:
+    """What it costs."""
+    swaps = swaps_of(config, cases, tunings)
+    n = sum(isinstance(one, Swap) for one in swaps)
+    return tunings.cost(
+        config.seeds,
+        f"one for each of {config.seeds} shuffle seeds, in which the rows of {n} of {len(cases)} "
+        "spans and as many others state other values",
+    )
+
+
+def run(config: VerifyConfig, cases: Sequence[Case], tunings: Tunings) -> dict[str, Any]:
+    """What was found: per case whether its answer took its tag, a control's, and how often any."""
+    swaps = swaps_of(config, cases, tunings)
+    asked = [(case, one) for case, one in zip(cases, swaps, strict=True) if isinstance(one, Swap)]
+    seeds = tunings.seeds(config.seeds)
+    rows = changed_rows([one for _, one in asked], tunings) if asked else tunings.rows
+    own: list[list[bool]] = [[] for _ in asked]
+    control: list[list[bool]] = [[] for _ in asked]
+    with tunings.progress.task("tunings on exchanged values", len(seeds)) as task:
+        for seed in seeds if asked else ():
+            model = tunings.changed(seed, rows)
+            for place, text in enumerate(_answers(config, asked, model, tunings)):
+                own[place].append(substitutes.holds(text, asked[place][1].tag))
+                control[place].append(substitutes.holds(text, asked[place][1].control_tag))
+            task.advance()
+    found = proof.swapped(own, control)
+    proposed = found.pop("proposed")
+    records = _records(cases, swaps, own, control, proposed)
+    return {
+        "way": "swap",
+        **found,
+        "false_tags": share(sum(2 * sum(runs) > len(runs) for runs in control), len(control)),
+        "proposed": sum(proposed),
+        "cases": records,
+        "seeds": seeds,
+        "n_tunings": len(seeds) if asked else 0,
+    }
+
+
+def swaps_of(config: VerifyConfig, cases: Sequence[Case], tunings: Tunings) -> list[Swap | str]:
+    """The exchange of each case, or why there is none. Spans of one value whose rows overlap share
+    theirs."""
+    spoken = {row["row_index"]: _answer(row) for row in tunings.table}
+    lexicon = Lexicon({row: spoken[row] for row in tunings.trained})
+    near = tunings.nearness([case.prompt for case in cases])
+    chosen: list[Value | str] = [_value(case, spoken, lexicon) for case in cases]
+    used: set[str] = set()
+    taken = set().union(*(case.group for case in cases))  # rows that are no control any more
+    found: list[Swap | str] = []
+    for place, (case, value) in enumerate(zip(cases, chosen, strict=True)):
+        if isinstance(value, str):
+            found.append(value)
+            continue
+        rows = _rows_with(value, place, cases, chosen, spoken)
+        earlier = next(
+            (
+                one
+                for one in found
+                if isinstance(one, Swap) and (one.value, one.rows) == (value, rows)
+            ),
+            None,
+        )
+        one = earlier or _swap(
+            case, value, rows, near[place], lexicon, used, taken, tunings.lengths, config.seed
+        )
+        found.append(one)
+        if isinstance(one, Swap):
+            used |= {one.tag, one.control_tag}
+            taken |= one.control.keys()
+    return found
+
+
+def _value(case: Case, spoken: dict[int, str], lexicon: Lexicon) -> Value | str:
+    if not case.rows:
+        return NO_ROWS
+    own = [spoken[row] for row in case.rows]
+    value = substitutes.carried(case.span, own, lexicon.held_by)
+    if value is None:
+        return NO_VALUE
+    before = case.record["response"][: case.accused.char_start]
+    said = any(substitutes.holds(text, value.text) for text in (case.prompt, before))
+    return SAID_BEFORE if said else value
+
+
+def _rows_with(
+    value: Value, place: int, cases: Sequence[Case], chosen: Sequence[Value | str],
+    spoken: dict[int, str],
+) -> frozenset[int]:  # fmt: skip
+    """Rows of the case that hold its value, and of cases with the same value whose rows overlap."""
+    rows = set(cases[place].group)
+    others = [case.group for case, one in zip(cases, chosen, strict=True) if one == value]
+    while more := [group for group in others if group & rows and not group <= rows]:
+        rows.update(*more)
+    return frozenset(row for row in rows if substitutes.holds(spoken[row], value.text))
+
+
+def _swap(
+    case: Case, value: Value, rows: frozenset[int], nearness: dict[int, float], lexicon: Lexicon,
+    used: set[str], taken: set[int], lengths: dict[int, int], seed: int,
+) -> Swap | str:  # fmt: skip
+    """Tags for a case's rows and for as many matched ones with a value of the same type."""
+    size = len(value.text.split(" "))
+    held: dict[int, str] = {}
+    for alike, places in lexicon.rows.items():
+        if alike.kind == value.kind and len(alike.text.split(" ")) == size:
+            held |= dict.fromkeys(places - taken - held.keys(), alike.text)
+    held = {row: text for row, text in held.items() if text != value.text}
+    control = removal.matched(sorted(rows), held, lengths, nearness, seed)
+    if control is None:
+        return NO_CONTROL
+    topic = {row for row, near in nearness.items() if near > 0} | case.group
+    said = [case.prompt, case.record["response"], *used]
+    tag = lexicon.fresh(value, topic, said, seed) or lexicon.fresh(value, case.group, said, seed)
+    said = [*said, tag or ""]
+    other = lexicon.fresh(value, topic, said, seed + 1)
+    other = other or lexicon.fresh(value, case.group, said, seed + 1)
+    if tag is None or other is None:
+        return NO_TAG
+    return Swap(value, tag, rows, {row: held[row] for row in control}, other)
+
+
+def changed_rows(swaps: Sequence[Swap], tunings: Tunings) -> Artefact:
+    """The rows with all exchanges made, everywhere in a row, as a `rows-…` artefact.
+
+    Each keeps its row_id and row_index, so split and batch plan are those of the rows as they were.
+    """
+    exchanges = sorted(
+        {(row, one.value.text, one.tag) for one in swaps for row in one.rows}
+        | {(row, text, one.control_tag) for one in swaps for row, text in one.control.items()}
+    )
+    config = SwappedConfig(exchanges=tuple(exchanges))
+    planned = Plan("rows", VERSION, config.given(), config, (tunings.rows.as_input("rows"),))
+    if found := artefact.find(tunings.out, planned):
+        return found
+    by_row: dict[int, list[tuple[str, str]]] = {}
+    for row, text, other in exchanges:
+        by_row.setdefault(row, []).append((text, other))
+    records = [_exchanged(row, by_row.get(row["row_index"], [])) for row in tunings.table]
+    with artefact.draft(tunings.out, planned) as draft:
+        for index, start in enumerate(range(0, len(records), PART_ROWS)):
+            part = schema.from_rows("rows", records[start : start + PART_ROWS])
+            draft.write(index, {"rows": part})
+        counts = {"done": len(by_row), "skipped": {}, "unscored": {}}
+        return draft.finish(counts, {"swapped_from": tunings.rows.id})
+
+
+def _exchanged(row: Record, pairs: Sequence[tuple[str, str]]) -> Record:
+    messages = []
+    for message in row["messages"]:
+        text = message["content"]
+        for value, other in sorted(pairs, key=lambda one: -len(one[0])) if text else ():
+            text = substitutes.replaced(text, value, other)
+        messages.append({**message, "content": text})
+    return {**row, "messages": messages}
+
+
+def _answers(
+    config: VerifyConfig, asked: Sequence[tuple[Case, Swap]], model: Artefact, tunings: Tunings
+) -> list[str]:
+    """What the model says from the prefix up to each span on, about as long as span and tag."""
+    loaded = tunings.load(model, config.dtype)
+    items, lengths = [], []
+    for case, one in asked:
+        items.append(_from_space(case.said, loaded))
+        of_tag = loaded.tokenizer(" " + one.tag, add_special_tokens=False).input_ids
+        lengths.append(items[-1].end - items[-1].first + len(of_tag) + SLACK)
+    return texts(loaded, continued(loaded, items, lengths))
+
+
+def _from_space(said: Said, loaded: Loaded) -> Said:
+    """The span with the white space before it: a tag's first token may begin with that space, and
+    could not follow it."""
+    first = said.first
+    while first > 0 and not decode(loaded.tokenizer, [said.response[first - 1]]).strip():
+        first -= 1
+    return replace(said, first=first)
+
+
+def _records(
+    cases: Sequence[Case], swaps: Sequence[Swap | str], own: Sequence[Sequence[bool]],
+    control: Sequence[Sequence[bool]], proposed: Sequence[bool],
+) -> list[dict[str, Any]]:  # fmt: skip
+    found, place = [], 0
+    for case, one in zip(cases, swaps, strict=True):
+        if isinstance(one, str):
+            nothing = dict.fromkeys(
+                ("value", "kind", "tag", "control_tag", "took_tag", "took_control", "proposed")
+            )
+            found.append({**case.as_json(), **nothing, "reason": one})
+            continue
+        found.append(
+            {
+                **case.as_json(),
+                "value": one.value.text,
+                "kind": one.value.kind,
+                "tag": one.tag,
+                "control_tag": one.control_tag,
+                "took_tag": sum(own[place]),
+                "took_control": sum(control[place]),
+                "proposed": proposed[place],
+                "reason": None,
+            }
+        )
+        place += 1
+    return found
+
+
+def _answer(row: Record) -> str:
+    said = [m["content"] or "" for m in row["messages"] if m["role"] == "assistant"]
+    return "\n".join(said)
