@@ -37,7 +37,7 @@ def main() -> None:
     study = _ran("study", [*on, *named], given.out)
     result = {
         "machine": machine(["torch", "transformers", "aftertune"]),
-        "command": " ".join(["python", "bench/lab.py", *sys.argv[1:]]),
+        "command": f"python bench/lab.py --seeds {given.seeds} --labels {given.labels}",
         "worlds": [
             {
                 "world": int(seed),
