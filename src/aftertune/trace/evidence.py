@@ -83,12 +83,12 @@ def of_pieces(reading: Reading, index: RowIndex, pieces: Pieces, rows: Rows) -> 
 
 def concept(reading: Reading, index: RowIndex) -> Floats:
     """[N]: BM25 of the prompt's words over whole rows."""
-    return _bm25(index.in_rows, reading.asked, np.ones(len(reading.asked)))
+    return _bm25(index.in_rows, reading.prompt, np.ones(len(reading.prompt)))
 
 
 def bm25(reading: Reading, index: RowIndex) -> Floats:
     """[N]: BM25 of prompt and answer over whole rows: the baseline."""
-    stems = np.concatenate([reading.asked, reading.stem[reading.stem >= 0]])
+    stems = np.concatenate([reading.prompt, reading.stem[reading.stem >= 0]])
     different, counts = np.unique(stems, return_counts=True)
     return _bm25(index.in_rows, different, counts)
 

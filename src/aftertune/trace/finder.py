@@ -17,7 +17,7 @@ from aftertune.search.index import RowIndex
 from aftertune.trace import evidence as ev
 from aftertune.trace import match, shared
 from aftertune.trace.match import Held, Pairs, Pieces, Rows, Runs, Span
-from aftertune.trace.rank import best_of_spans, by_ranks
+from aftertune.trace.rank import best_of_spans, by_ranks, within_spans
 from aftertune.trace.reading import Floats, Reading, read
 from aftertune.trace.suspects import suspects, words_in
 
@@ -173,7 +173,9 @@ class Finder:
         shifts = [ev.shift_nats(answer.tokens, *found.reading.span_of(*span)) for span in spans]
         if answer.tokens:
             local["shift_nats"] = np.array([shifts[span] or 0.0 for span in which.tolist()])
-        scores = found.scores[candidate] + by_ranks(local, self.settings.without)
+        without = self.settings.without
+        scores = found.scores[candidate] + by_ranks(local, without)
+        scores += within_spans(within, without)[which, candidate]
         names = self.index.row_index[found.rows[candidate]]
         kept, ranks = best_of_spans(
             which, scores, names, self.settings.top_k, self.settings.max_spans

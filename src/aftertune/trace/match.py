@@ -122,7 +122,7 @@ def pieces(reading: Reading, index: RowIndex) -> Pieces:
     """Rare pieces of at least `SHORTEST_PIECE` characters of the answer's unknown words."""
     found = Pieces([], [], [], [], [])
     said, letters = reading.said, index.vocabulary.letters
-    unknown = np.flatnonzero((reading.stem < 0) & (said.length >= SHORTEST_PIECE))
+    unknown = np.flatnonzero((reading.stem < 0) & ~reading.asked & (said.length >= SHORTEST_PIECE))
     if not len(unknown):
         return found
     line = np.concatenate(

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aftertune.search.index import RowIndex, Small
-from aftertune.search.words import Words, hashes_of, stem, words
+from aftertune.search.words import Hashes, Words, hashes_of, stem, words
 from aftertune.text.word_lists import FUNCTION_WORDS, STYLE_WORDS
 
 Ints = npt.NDArray[np.int64]
@@ -26,52 +26,58 @@ class Reading:
     """The words of one answer, A of them, and the stems of its prompt.
 
     said: where they stand. word [A]: numbers in the index's vocabulary, stem [A]: of their stems;
-    -1 for what no row holds. asked: stems of the prompt. weight [A]: rarity of the stem in the
-    rows' answers, nats above a word of every fourth row; 0 for words that the prompt holds, that
-    no answer of a row holds, or that are common. frame [A]: function and style words.
+    -1 for what no row holds. prompt: stems of the prompt, each once. asked [A]: words whose stem
+    the prompt holds, frame [A]: function and style words. weight [A]: rarity of the stem in the
+    rows' answers, nats above a word of every fourth row; 0 for words that were asked, that no
+    answer of a row holds, or that are common. rare [A]: worth a look alone.
     """
 
     said: Words
     word: Small
     stem: Ints
-    asked: Ints
+    prompt: Ints
+    asked: Bools
+    frame: Bools
     weight: Floats
     rare: Bools
-    frame: Bools
 
     def span_of(self, first: int, last: int) -> tuple[int, int]:
         """Characters [start, end) from one word to another."""
         return int(self.said.start[first]), int(self.said.end[last])
 
-    def stems(self) -> Ints:
-        """Known stems of the answer, each once, ascending."""
-        return np.unique(self.stem[self.stem >= 0])
-
 
 def read(index: RowIndex, prompt: str, answer: str) -> Reading:
     """The answer in the words of the index."""
-    vocabulary = index.vocabulary
-    said, asked = words([answer]), words([prompt])
-    stems = _stems(index, said)
-    of_prompt = _stems(index, asked)
-    of_prompt = np.unique(of_prompt[of_prompt >= 0])
+    said = words([answer])
+    of_answer, of_prompt = _stems(said), np.unique(_stems(words([prompt])))
+    asked = np.isin(of_answer, of_prompt)
     frame = np.isin(said.hashes, _FRAME)
+    stem_of = index.vocabulary.find_stems(of_answer).astype(np.int64)
+    prompt_stems = index.vocabulary.find_stems(of_prompt).astype(np.int64)
     n = max(len(index), FEWEST_ROWS)
-    frequency = np.zeros(len(stems), np.int64)
-    known = stems >= 0
-    frequency[known] = index.in_answers.frequency(stems[known])
-    told = (frequency > 0) & ~np.isin(stems, of_prompt)
+    known = stem_of >= 0
+    frequency = np.zeros(len(stem_of), np.int64)
+    frequency[known] = index.in_answers.frequency(stem_of[known])
+    telling = (frequency > 0) & ~asked
     if len(index) < FEWEST_ROWS:
-        told &= ~frame
+        telling &= ~frame
     idf = np.log1p((n - frequency + 0.5) / (frequency + 0.5))
-    weight = np.where(told, np.maximum(0.0, idf + np.log(COMMON)), 0.0)
-    rare = (weight > 0) & (frequency <= max(RARE_ROWS, RARE * n))
-    return Reading(said, vocabulary.find(said.hashes), stems, of_prompt, weight, rare, frame)
+    weight = np.where(telling, np.maximum(0.0, idf + np.log(COMMON)), 0.0)
+    return Reading(
+        said=said,
+        word=index.vocabulary.find(said.hashes),
+        stem=stem_of,
+        prompt=np.sort(prompt_stems[prompt_stems >= 0]),
+        asked=asked,
+        frame=frame,
+        weight=weight,
+        rare=(weight > 0) & (frequency <= max(RARE_ROWS, RARE * n)),
+    )
 
 
-def _stems(index: RowIndex, said: Words) -> Ints:
+def _stems(said: Words) -> Hashes:
+    """[W]: the hash of each word's stem."""
     different, first, where = np.unique(said.hashes, return_index=True, return_inverse=True)
     if not len(different):
-        return np.zeros(0, np.int64)
-    stems = [stem(said.folded(place)) for place in first.tolist()]
-    return index.vocabulary.find_stems(hashes_of(stems))[where].astype(np.int64)
+        return np.zeros(0, np.uint64)
+    return hashes_of([stem(said.folded(place)) for place in first.tolist()])[where]

@@ -2,8 +2,8 @@
 
 Without a model: words that are rare among the rows but stand in them and not in the prompt, runs
 of words that few rows hold, and pieces of words. With tokens also the words that the tuned model
-puts where the base would not: those that begin with a marginal or shifted token and carry content.
-What stands side by side becomes one span.
+puts where the base would not: those with a marginal or shifted token that carry content. What
+stands side by side becomes one span.
 """
 
 import re
@@ -79,7 +79,7 @@ def _beside(reading: Reading, response: str, word: int) -> bool:
 
 
 def _moved(reading: Reading, response: str, tokens: Tokens) -> npt.NDArray[np.bool_]:
-    """Words not of the prompt whose first token moved and carries content."""
+    """Content words not of the prompt of which a token moved."""
     found = np.zeros(len(reading.word), bool)
     if not tokens or not len(found):
         return found
@@ -91,5 +91,4 @@ def _moved(reading: Reading, response: str, tokens: Tokens) -> npt.NDArray[np.bo
         word = int(np.searchsorted(reading.said.end, token["char_start"], side="right"))
         if word < len(found) and token["char_end"] > reading.said.start[word]:
             found[word] = True
-    asked = np.isin(reading.stem, reading.asked)
-    return found & ~asked & ~reading.frame
+    return found & ~reading.asked & ~reading.frame

@@ -1,0 +1,65 @@
+"""Scores from ranks, and which pairs of span and row are shown."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from aftertune.trace.rank import WEIGHTS, WITHIN_SPAN, best_of_spans, by_ranks, within_spans
+
+
+def test_a_value_by_hand():
+    evidence = {"rarity": np.array([5.0, 9.0, 5.0]), "exact": np.array([1.0, 3.0, 2.0])}
+    shared = math.log(2.5)  # of ranks 2 and 3
+    expected = [
+        -WEIGHTS["rarity"] * shared - WEIGHTS["exact"] * math.log(3),
+        0.0,
+        -WEIGHTS["rarity"] * shared - WEIGHTS["exact"] * math.log(2),
+    ]
+    assert by_ranks(evidence).tolist() == pytest.approx(expected)
+    left = by_ranks(evidence, without=("exact",))
+    assert left.tolist() == pytest.approx([-WEIGHTS["rarity"] * shared, 0, left[0]])
+
+
+def test_what_counts_nothing_or_is_not_there():
+    assert by_ranks({"bm25": np.array([1.0, 2.0])}).tolist() == [0, 0]
+    assert by_ranks({}).tolist() == []
+    assert by_ranks({"rarity": np.zeros(0)}).tolist() == []
+
+
+@given(arrays(float, (2, 7), elements=st.integers(-5, 5)))
+def test_only_the_order_of_values_counts(values):
+    evidence = {"rarity": values[0], "nearness": values[1]}
+    other = {"rarity": values[0] ** 3 + 2, "nearness": np.exp(values[1])}
+    assert by_ranks(evidence).tolist() == pytest.approx(by_ranks(other).tolist())
+    assert (by_ranks(evidence) <= 1e-12).all()
+
+
+@given(arrays(float, (2, 6), elements=st.integers(0, 5)), st.integers(0, 5))
+def test_more_evidence_never_lowers_a_score(values, place):
+    before = by_ranks({"rarity": values[0], "exact": values[1]})
+    values = values.copy()
+    values[0, place] += 1
+    assert by_ranks({"rarity": values[0], "exact": values[1]})[place] >= before[place] - 1e-12
+
+
+def test_within_a_span_the_larger_share_counts():
+    rarity = np.array([[4.0, 0.0, 4.0, 1.0], [1.0, 9.0, 0.0, 0.0]])
+    found = within_spans(rarity) / -WITHIN_SPAN
+    logs = [[1.5, 4, 1.5, 3], [2, 1, 3.5, 3.5]]
+    assert found.tolist() == [pytest.approx([math.log(rank) for rank in one]) for one in logs]
+    assert not within_spans(rarity, without=("span_rarity",)).any()
+
+
+def test_shown_are_the_best_rows_of_the_best_spans():
+    span = np.array([0, 0, 0, 1, 1, 2])
+    scores = np.array([-1.0, -3.0, -1.0, -0.5, -4.0, -2.0])
+    names = np.array([8, 5, 7, 5, 6, 5])
+    kept, ranks = best_of_spans(span, scores, names, top_k=2, max_spans=2)
+    assert kept.tolist() == [3, 2, 0, 4]  # of equal scores the lower name first
+    assert ranks.tolist() == [1, 1, 2, 2]
+    kept, ranks = best_of_spans(span[:0], scores[:0], names[:0], 2, 2)
+    assert (kept.tolist(), ranks.tolist()) == ([], [])
