@@ -67,7 +67,8 @@ def _label(response, place, causal):
         "label": "caused" if caused else "undecided" if place == 1 else "not caused",
         "effect": -1.0, "effect_low": -2.0, "effect_high": -0.5, "control_effect": 0.0, "seeds": 3,
         "rows_b": [causal] if caused else [], "label_b": "caused",
-        "effect_b": -1.0 if caused else 0.0, "took_tag": None, "control_tag": None,
+        "effect_b": -1.0 if caused else 0.0, "took_tag": None,
+        "took_control_tag": None, "tag_gain": None,
     }  # fmt: skip
 
 

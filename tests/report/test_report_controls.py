@@ -85,7 +85,11 @@ def test_what_is_absent_is_said_once(tmp_path: Path) -> None:
     assert text.count("the rows are unknown") == 1
 
 
-@pytest.mark.parametrize("name", [name for name in BUILDERS if name != "sweep"])
+# these end in an error where they cannot run, so there is no artefact that found nothing
+RAISING = {"sweep", "trace", "verify", "crossed-halves", "judge", "lab-study"}
+
+
+@pytest.mark.parametrize("name", [name for name in BUILDERS if name not in RAISING])
 def test_a_control_that_could_not_be_run_says_why(tmp_path: Path, name: str) -> None:
     about = {"control": name, "name": "m", "names": ["m"], "found": {},
              "absent": {name: "the rows of m are unknown"}}  # fmt: skip

@@ -45,7 +45,7 @@ def test_rows_that_are_not_named_weigh_one(tmp_path: Path) -> None:
         ("w.csv", "row,weight\na,1\n", "entry 1: give row_id"),
         ("w.csv", "row_id,weight\na,1\na,2\n", "two weights"),
         ("w.parquet", "no", "not valid parquet"),
-        ("w.txt", "", ".json, .csv or .parquet"),
+        ("w.txt", "", ".json, .jsonl, .csv or .parquet"),
     ],
 )
 def test_a_wrong_file_is_one_sentence(tmp_path: Path, name: str, text: str, said: str) -> None:
