@@ -3,6 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 STAMP := .venv/.setup-done
 OUT ?= out
+JOBS ?= 2
 
 .PHONY: setup demo test test-slow check docs bench-tune bench-shift bench-callback bench-lab clean
 
@@ -21,8 +22,9 @@ $(STAMP): pyproject.toml constraints.txt
 demo: setup
 	$(BIN)/aftertune demo --out $(OUT)
 
+# Each process computes on one thread (tests/conftest.py), so more of them than cores gain nothing.
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 # Needs the embedded model and, for the page, a chromium (Debian: apt-get install chromium).
 test-slow: setup

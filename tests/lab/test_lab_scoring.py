@@ -12,7 +12,7 @@ from aftertune.auditing import read_prompts, read_rows
 from aftertune.cli.main import app
 from aftertune.config import StageConfig
 from aftertune.errors import ArtefactError, InputError, ModelError
-from aftertune.lab import cases, embedding_detector, plan, scoring
+from aftertune.lab import cases, plan, scoring
 from aftertune.lab.base import TEMPLATE
 from aftertune.lab.command_detector import BASELINES
 from aftertune.lab.config import LabBaseConfig, LabLabelsConfig, Recipe
@@ -22,6 +22,7 @@ from aftertune.lab.tuning import answered, tuned
 from aftertune.progress import Silent
 from aftertune.report.blocks.lab_score import block
 from aftertune.report.blocks.shape import checked
+from aftertune.search import embeddings
 from tiny_models import save_model
 
 SCORE = LabScoreConfig(device="cpu")
@@ -96,7 +97,7 @@ def made(tmp_path_factory):
     """Labels of two worlds; embeddings of an own kind, so that no model of others is needed."""
     out = tmp_path_factory.mktemp("lab")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(embedding_detector, "MODULE", "no_such_module_here")
+        patch.setattr(embeddings, "MODULE", "no_such_module_here")
         yield [_labels(_base(out, number), out, number) for number in (0, 1)]
 
 
