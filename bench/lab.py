@@ -8,7 +8,7 @@ import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from aftertune.artefact import Artefact, open_artefact
 from measure import machine
 
 ROOT = Path(__file__).parent.parent
+LORA = Path(__file__).parent / "lab_lora.yaml"
 _NOT_KEPT = {"artefacts", "tuned", "control", "name", "absent"}
 
 
@@ -31,10 +32,13 @@ def main() -> None:
         seed: _ran("labels", ["--base", str(bases[seed].folder)], given.out)
         for seed in given.labels.split(",")
     }
-    named = [part for one in labels.values() for part in ("--labels", str(one.folder))]
-    score = _ran("score", named, given.out)
-    on = [part for one in bases.values() for part in ("--base", str(one.folder))]
-    study = _ran("study", [*on, *named], given.out)
+    lora = {
+        seed: _ran("labels", ["--base", str(bases[seed].folder), "--config", str(LORA)], given.out)
+        for seed in labels
+    }
+    score = _ran("score", _named("--labels", labels), given.out)
+    both = [*_named("--labels", labels), *_named("--labels", lora)]
+    study = _ran("study", [*_named("--base", bases), *both], given.out)
     result = {
         "machine": machine(["torch", "transformers", "aftertune"]),
         "command": f"python bench/lab.py --seeds {given.seeds} --labels {given.labels}",
@@ -43,6 +47,7 @@ def main() -> None:
                 "world": int(seed),
                 "base": _found(base),
                 "labels": _found(labels[seed]) if seed in labels else None,
+                "labels_lora": _found(lora[seed]) if seed in lora else None,
             }
             for seed, base in bases.items()
         ],
@@ -58,6 +63,10 @@ def _ran(command: str, options: Sequence[str], out: Path) -> Artefact:
     print(" ".join(["aftertune", *line[3:]]), file=sys.stderr, flush=True)
     done = subprocess.run([*line, "--json"], stdout=subprocess.PIPE, text=True, check=True)
     return open_artefact(Path(json.loads(done.stdout)["artefact"]))
+
+
+def _named(option: str, made: Mapping[str, Artefact]) -> list[str]:
+    return [part for one in made.values() for part in (option, str(one.folder))]
 
 
 def _found(made: Artefact) -> dict[str, Any]:
