@@ -56,7 +56,8 @@ def test_a_judge_with_everything(tmp_path: Path) -> None:
     assert "0 of 360 verdicts (0%) have no score" in said  # 2 x 60 twice, and 60 pairs twice
     assert "a against b: above b on depth (" in said
     assert "it is preferred; a wins" in said
-    assert {row["label"] for row in one["picture"]["rows"]} == {"depth: a", "depth: b"}
+    assert one["picture"]["names"] == ["a", "b"]
+    assert [panel["title"] for panel in one["picture"]["panels"]] == ["depth"]
     believed = " ".join(other["sentences"])
     assert "it gave the same score in" in believed
     assert "it prefers what stands first" in believed

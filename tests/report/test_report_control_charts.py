@@ -191,3 +191,31 @@ def test_the_axis_reaches_over_all_values(found: list[float]) -> None:
     assert marks[0] <= min(found) + room
     assert marks[-1] >= max(found) - room
     assert marks == sorted(set(marks))
+
+
+@pytest.mark.parametrize("n", [1, 3, 6])
+def test_small_multiples_share_their_axis_and_stay_legible(n: int) -> None:
+    rows = [interval_row("a", 3.0, 2.5, 3.5), interval_row("b", reason="no verdict")]
+    panels = [{"title": HOSTILE if k == 1 else f"aspect {k}", "rows": rows} for k in range(n)]
+    given = {"kind": "panels", "x_label": "score, 1 to 5", "names": ["a", "b"], "panels": panels}
+    found = drawn(given)
+    assert found is not None
+    assert_legible(found)
+    assert [name for name, _ in found.legend] == ["a", "b"]
+    marks = [one for one in elements(found, WIDE) if "mark" in one.get("class", "").split()]
+    assert len(marks) == n  # b has none anywhere, and says so
+    columns, table = numbers_of(given)
+    assert len(table) == 2 * n
+    assert all(len(row) == len(columns) for row in table)
+    assert "no verdict" in table[1]
+
+
+def test_panels_without_any_value_are_no_picture() -> None:
+    rows = [interval_row("a", reason="no verdict")]
+    given = {
+        "kind": "panels",
+        "x_label": "",
+        "names": ["a"],
+        "panels": [{"title": "x", "rows": rows}],
+    }
+    assert drawn(given) is None

@@ -1,4 +1,4 @@
-"""The pictures of the controls: rows of intervals, and curves (pure)."""
+"""The pictures of the controls: rows of intervals, curves, small multiples (pure)."""
 
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
@@ -9,6 +9,7 @@ from markupsafe import Markup
 from aftertune.report import lines, numbers, plot
 from aftertune.report.lettering import shortened, width_of, wrapped
 from aftertune.report.lines import Line
+from aftertune.report.panels import panels
 from aftertune.report.picture import Draw, Picture
 from aftertune.report.svg import Scale, line, linear, swatch, text, tick_label, ticks, x_axis
 
@@ -31,7 +32,7 @@ def picture(block: Mapping[str, Any]) -> Picture | None:
     given = block["picture"]
     if given is None:
         return None
-    found = _intervals(given, block["style"]) if given["kind"] == "intervals" else _curve(given)
+    found = _drawn(given, block["style"])
     if found is None:
         return None
     draw, legend = found
@@ -41,11 +42,27 @@ def picture(block: Mapping[str, Any]) -> Picture | None:
     )
 
 
+def _drawn(given: Drawing, style: int | None) -> tuple[Draw, list[tuple[str, Markup]]] | None:
+    if given["kind"] == "intervals":
+        return _intervals(given, style)
+    if given["kind"] == "panels":
+        known = [end for panel in given["panels"] for row in panel["rows"] for end in _ends(row)]
+        return panels(given, given["x_values"] or reach(known, 4)) if known else None
+    return _curve(given)
+
+
 def numbers_of(given: Drawing) -> tuple[list[str], list[list[str]]]:
     """Columns and rows of the picture's numbers."""
     if given["kind"] == "intervals":
         rows = [[row["label"], _value(row)] for row in given["rows"]]
         return ["", given["x_label"]], rows
+    if given["kind"] == "panels":
+        rows = [
+            [panel["title"], name, _value(row)]
+            for panel in given["panels"]
+            for name, row in zip(given["names"], panel["rows"], strict=True)
+        ]
+        return ["", "", given["x_label"]], rows
     rows = [
         [series["name"], tick_label(point["x"]), numbers.with_interval(point)]
         for series in given["series"]

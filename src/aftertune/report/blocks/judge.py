@@ -104,13 +104,22 @@ def _preferred(found: Found) -> list[str]:
 def _means_picture(found: Found) -> Block | None:
     if not found["means"]:
         return None
-    rows = [
-        {"label": f"{aspect}: {model}", **{key: mean[key] for key in _DRAWN}}
-        for aspect, models in found["means"].items()
-        for model, mean in models.items()
+    models = found["models"]
+    panels = [
+        {
+            "title": aspect,
+            "rows": [{"label": m, **{key: means[m][key] for key in _DRAWN}} for m in models],
+        }
+        for aspect, means in found["means"].items()
     ]
     x_label = "mean score by the judge, 1 to 5, every prompt weighing alike"
-    return {"kind": "intervals", "x_label": x_label, "rows": rows, "line": None}
+    return {
+        "kind": "panels",
+        "x_label": x_label,
+        "x_values": [1, 2, 3, 4, 5],
+        "names": list(models),
+        "panels": panels,
+    }
 
 
 def _means_table(found: Found) -> Block | None:

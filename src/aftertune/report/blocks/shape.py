@@ -67,6 +67,23 @@ class Curve(_Part):
     series: list[Series]
 
 
+class Panel(_Part):
+    """One small picture: a row per name of the whole, in that order."""
+
+    title: str
+    rows: list[Row]
+
+
+class Panels(_Part):
+    """Small multiples over one axis: what `names` share stands in each of them."""
+
+    kind: Literal["panels"]
+    x_label: str
+    x_values: list[FiniteFloat] | None = None  # the axis; None: what the values reach
+    names: list[str]
+    panels: list[Panel]
+
+
 class Table(_Part):
     columns: list[str]
     rows: list[list[str]]
@@ -82,7 +99,7 @@ class Block(_Part):
     model: str
     question: str
     sentences: list[str]
-    picture: Annotated[Intervals | Curve, Field(discriminator="kind")] | None
+    picture: Annotated[Intervals | Curve | Panels, Field(discriminator="kind")] | None
     table: Table | None
     cautions: list[str]
 
