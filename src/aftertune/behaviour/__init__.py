@@ -1,0 +1,1 @@
+"""How answers behave, without a judge: loops, leaks, refusals, lengths, copies, personal data."""

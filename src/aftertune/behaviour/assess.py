@@ -1,0 +1,45 @@
+"""`control-behaviour`: base against tuned on every check, with intervals."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from aftertune import artefact
+from aftertune.artefact import Artefact, Plan
+from aftertune.behaviour.config import CompareConfig
+from aftertune.behaviour.summary import summarise
+from aftertune.errors import ConfigError
+from aftertune.progress import Progress
+
+VERSION = 1
+
+
+def run(config: CompareConfig, behaviour: Artefact, out: Path, progress: Progress) -> Artefact:
+    """Summarise the artefact `behaviour` of the stage of that name.
+
+    Without `config.base`, the model that was named first is the base. Raises ConfigError where
+    there is no such model.
+    """
+    models = list(behaviour.about["models"])
+    base = config.base or models[0]
+    if base not in models:
+        raise ConfigError(f"--base {base}: there are no such answers; these are: "
+                          f"{', '.join(models)}.")  # fmt: skip
+    resolved = config.resolve(base=base)
+    inputs = (behaviour.as_input("behaviour"),)
+    plan = Plan("control-behaviour", VERSION, config.given(), resolved, inputs)
+    if found := artefact.find(out, plan):
+        return found
+    with progress.task("comparing models", 1) as task:
+        lines = behaviour.table("behaviour").to_pylist()
+        made = summarise(lines, base, models, config.seed)
+        task.advance()
+    with artefact.draft(out, plan) as draft:
+        about: Mapping[str, object] = {
+            "control": "behaviour",
+            "names": models,
+            "rows": behaviour.about["rows"],
+            "verbatim_words": behaviour.config["verbatim_words"],
+            "found": made,
+            "absent": {},
+        }
+        return draft.finish({"done": len(lines), "skipped": {}, "unscored": {}}, about)
