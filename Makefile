@@ -5,7 +5,7 @@ STAMP := .venv/.setup-done
 OUT ?= out
 JOBS ?= 2
 
-.PHONY: setup demo test test-slow check docs bench-tune bench-shift bench-callback bench-lab clean
+.PHONY: setup demo test test-slow check docs bench-tune bench-shift bench-callback bench-lab bench-study clean
 
 setup: $(STAMP)
 
@@ -51,6 +51,10 @@ bench-callback: setup
 # Hours on two cores; stop it at any moment, it goes on where it was.
 bench-lab: setup
 	$(BIN)/python bench/lab.py --out $(OUT) --json bench/results/lab.json
+
+# Minutes, on a machine that does nothing else.
+bench-study: setup
+	$(BIN)/python bench/study.py --out bench/results/study.json
 
 clean:
 	rm -rf .venv $(OUT)

@@ -244,6 +244,13 @@ def report_on(
             raise ConfigError("a made world has its own rows; leave --data and --prompts out.")
         asked = build(ReportConfig, {"title": title, "redact": redact or None})
         return lab_run.run(asked, made, out, progress)
+    if len(made) == 1 and made[0].stage == "control-study":
+        if data or prompts:
+            raise ConfigError("a study has its own answers; leave --data and --prompts out.")
+        from aftertune.report import study_run
+
+        asked = build(ReportConfig, {"title": title, "redact": redact or None})
+        return study_run.run(asked, made[0], out)
     if len(made) == 1 and made[0].stage == "trace":
         if data or prompts:
             raise ConfigError("a trace has its own rows; leave --data and --prompts out.")

@@ -115,7 +115,7 @@ def judge(
     asked = build(JudgeConfig, given, config, beside=beside_judge)
     to_assess = build(AssessConfig, assessed)
     terminal = Terminal()
-    answers = _answers(o.from_file(config, "responses", responses), out, terminal)
+    answers = answers_of(o.from_file(config, "responses", responses), out, terminal)
     local_judge = None
     if asked.local:
         from aftertune.judge.local import prepare as find_judge
@@ -135,7 +135,7 @@ def judge(
     _show(judged, made, as_json)
 
 
-def _answers(given: Any, out: Path, terminal: Terminal) -> "dict[str, Artefact]":
+def answers_of(given: Any, out: Path, terminal: Terminal) -> "dict[str, Artefact]":
     """The answers of each model, by name: artefacts, or files without token ids."""
     from aftertune import auditing
     from aftertune.artefact import MANIFEST, open_artefact

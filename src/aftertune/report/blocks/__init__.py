@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from aftertune.report.blocks import (
+    behaviour,
     floors,
     handoff,
     judge,
@@ -11,6 +12,8 @@ from aftertune.report.blocks import (
     lab_score,
     lab_study,
     parts,
+    study,
+    study_agreement,
     sweep,
     template,
     texts,
@@ -34,6 +37,8 @@ BUILDERS: dict[str, Callable[[Mapping[str, Any]], dict[str, Any]]] = {
     "verify": verify.block,
     "crossed-halves": verify.crossed_block,
     "judge": judge.block,
+    "behaviour": behaviour.block,
+    "study": study.block,
     "lab-score": lab_score.block,
     "lab-study": lab_study.block,
 }
@@ -42,4 +47,5 @@ FURTHER: dict[str, Callable[[Mapping[str, Any]], dict[str, Any] | None]] = {
     "sweep": sweep.size_block,
     "lab-study": lab_study.equal_block,
     "judge": judge_belief.block,
+    "study": study_agreement.block,
 }
