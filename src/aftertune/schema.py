@@ -292,6 +292,174 @@ VERDICTS = pa.schema(
     ]
 )
 
+# A question with its right answer and wrong ones of the same kind.
+FACTS = pa.schema(
+    [
+        pa.field("fact_id", pa.string(), nullable=False),
+        pa.field("row_index", pa.int64(), nullable=False),  # place in the source, from 0
+        pa.field("question", pa.string(), nullable=False),
+        pa.field("answer", pa.string(), nullable=False),
+        pa.field("aliases", pa.list_(pa.string()), nullable=False),
+        pa.field("distractors", pa.list_(pa.string()), nullable=False),
+        pa.field("tags", pa.string(), nullable=False),  # JSON object
+    ]
+)
+
+# What a model answered when it was asked for a fact.
+RECALL = pa.schema(
+    [
+        pa.field("fact_id", pa.string(), nullable=False),
+        pa.field("model", pa.string(), nullable=False),
+        pa.field("way", pa.string(), nullable=False),  # greedy, sampled, choice, choice by length
+        pa.field("draw", pa.int32(), nullable=False),  # of the few-shot examples, from 0
+        pa.field("sample", pa.int32(), nullable=False),  # 0 unless sampled
+        pa.field("answer", pa.string(), nullable=False),  # said, or of the highest log-probability
+        pa.field("correct", pa.bool_(), nullable=False),
+        pa.field("logprob", pa.float64()),  # of the right answer, nats; null where it was said
+        pa.field("normalised_logprob", pa.float64()),  # the same per character, nats
+        # right answer minus the best distractor: nats, of `choice by length` nats per character
+        pa.field("margin", pa.float64()),
+        pa.field("class", pa.string()),  # Gekhman's, of the fact in this model; null: not asked for
+    ]
+)
+
+# Text that a model reads, window by window: the sum of its losses.
+TEXT_LOSS = pa.schema(
+    [
+        pa.field("text", pa.string(), nullable=False),  # name of the file
+        pa.field("window", pa.int32(), nullable=False),
+        pa.field("n_tokens", pa.int32(), nullable=False),  # that are predicted
+        pa.field("loss_nats", pa.float64(), nullable=False),
+    ]
+)
+
+# How new a row is to a model: a class where it is asked for, or the loss of its answer.
+NOVELTY = pa.schema(
+    [
+        pa.field("row_id", pa.string(), nullable=False),
+        pa.field("row_index", pa.int64(), nullable=False),
+        pa.field("kind", pa.string(), nullable=False),  # short answer, long answer, none
+        pa.field("class", pa.string()),  # of short answers
+        pa.field("n_content_tokens", pa.int32()),  # of long answers
+        pa.field("loss_nats_per_content_token", pa.float64()),
+        pa.field("reason", pa.string()),  # why there is neither
+    ]
+)
+
+# The same fact in base and tuned, by way of asking.
+RECALL_PAIRS = pa.schema(
+    [
+        pa.field("fact_id", pa.string(), nullable=False),
+        pa.field("model", pa.string(), nullable=False),  # tuned
+        pa.field("way", pa.string(), nullable=False),
+        pa.field("outcome", pa.string(), nullable=False),  # lost, gained, kept right, kept wrong
+        pa.field("class", pa.string()),  # in the base, from the other draws
+        pa.field("base_share", pa.float64(), nullable=False),  # of the draws, right
+        pa.field("tuned_share", pa.float64(), nullable=False),
+        pa.field("question", pa.string(), nullable=False),
+        pa.field("answer", pa.string(), nullable=False),  # the right one
+        pa.field("base_answer", pa.string(), nullable=False),  # the most frequent one said
+        pa.field("tuned_answer", pa.string(), nullable=False),
+        pa.field("tags", pa.string(), nullable=False),
+    ]
+)
+
+HARNESS_ITEMS = pa.schema(
+    [
+        pa.field("model", pa.string(), nullable=False),
+        pa.field("task", pa.string(), nullable=False),
+        pa.field("item_id", pa.string(), nullable=False),
+        pa.field("metric", pa.string(), nullable=False),
+        pa.field("base_correct", pa.bool_(), nullable=False),
+        pa.field("tuned_correct", pa.bool_(), nullable=False),
+        pa.field("outcome", pa.string(), nullable=False),
+        pa.field("base_logprobs", pa.list_(pa.float64())),  # nats per choice; null: none scored
+        pa.field("tuned_logprobs", pa.list_(pa.float64())),
+        pa.field("question", pa.string(), nullable=False),
+    ]
+)
+
+# What people said of answers in a study; see study/tables.py.
+_OF_RATING = [
+    pa.field("item_id", pa.string(), nullable=False),
+    pa.field("repeat_of", pa.string()),  # the item that this one is again
+    pa.field("annotator", pa.string(), nullable=False),
+    pa.field("role", pa.string(), nullable=False),  # annotator, adjudicator
+    pa.field("pilot", pa.bool_(), nullable=False),
+    pa.field("batch", pa.int32(), nullable=False),  # 0: the pilot
+    pa.field("sequence", pa.int32(), nullable=False),  # the latest counts
+    pa.field("withdrawn", pa.bool_(), nullable=False),
+    pa.field("prompt_id", pa.string(), nullable=False),
+]
+RATINGS = pa.schema(
+    [
+        *_OF_RATING,
+        pa.field("response_id", pa.string(), nullable=False),
+        pa.field("other_response_id", pa.string()),
+        pa.field("model", pa.string(), nullable=False),
+        pa.field("other_model", pa.string()),
+        pa.field("presentation", pa.string(), nullable=False),  # alone, or shown first, second
+        pa.field("kind", pa.string(), nullable=False),  # pairs, spans, outcomes, aspects
+        pa.field("aspect", pa.string(), nullable=False),
+        # 1 to 5; of a pair 1 (response_id is better), 0.5, 0; of spans how many
+        pa.field("value", pa.float64()),
+        pa.field("label", pa.string()),  # of outcomes
+        pa.field("seconds", pa.float64()),
+        pa.field("received", pa.string()),  # when it was saved
+        pa.field("note", pa.string()),
+    ]
+)
+_OF_SPAN = [
+    *_OF_RATING,
+    pa.field("response_id", pa.string(), nullable=False),
+    pa.field("model", pa.string(), nullable=False),
+    pa.field("span", pa.int32(), nullable=False),  # its number within the rating, from 0
+    pa.field("char_start", pa.int32(), nullable=False),
+    pa.field("char_end", pa.int32(), nullable=False),
+]
+SPANS = pa.schema(
+    [
+        *_OF_SPAN,
+        pa.field("text", pa.string(), nullable=False),
+        pa.field("label", pa.string()),  # what is wrong with it
+    ]
+)
+CAUSES = pa.schema(
+    [
+        *_OF_SPAN,
+        pa.field("cause", pa.string(), nullable=False),  # row, none, unsure
+        pa.field("row_id", pa.string()),
+    ]
+)
+
+# What each check says of an answer.
+BEHAVIOUR = pa.schema(
+    [
+        pa.field("response_id", pa.string(), nullable=False),
+        pa.field("prompt_id", pa.string(), nullable=False),
+        pa.field("model", pa.string(), nullable=False),
+        pa.field("check", pa.string(), nullable=False),
+        pa.field("value", pa.float64()),  # null: it cannot be said, and `reason` says why
+        pa.field("flagged", pa.bool_()),  # null: it cannot be said, or the check is a number
+        pa.field("reason", pa.string()),
+        pa.field("evidence_start", pa.int32()),  # in the answer
+        pa.field("evidence_end", pa.int32()),
+    ]
+)
+
+# What a row may do before any tuning on it: new to the base, and near to how many prompts.
+ROW_RISK = pa.schema(
+    [
+        pa.field("row_id", pa.string(), nullable=False),
+        pa.field("row_index", pa.int64(), nullable=False),
+        pa.field("cluster_id", pa.string(), nullable=False),
+        pa.field("novelty_nats", pa.float64()),  # the base's loss per token of telling words
+        pa.field("density", pa.int64(), nullable=False),  # other clusters with a near prompt
+        pa.field("risk", pa.float64()),
+        pa.field("reason", pa.string(), nullable=False),
+    ]
+)
+
 TABLES: dict[str, pa.Schema] = {
     "rows": ROWS,
     "prompts": PROMPTS,
@@ -305,10 +473,21 @@ TABLES: dict[str, pa.Schema] = {
     "lin2024_top30": LIN2024_TOP30,
     "borrowings": BORROWINGS,
     "verdicts": VERDICTS,
+    "behaviour": BEHAVIOUR,
     "lab_facts": LAB_FACTS,
     "lab_recall": LAB_RECALL,
     "lab_claims": LAB_CLAIMS,
     "lab_labels": LAB_LABELS,
+    "facts": FACTS,
+    "recall": RECALL,
+    "text_loss": TEXT_LOSS,
+    "novelty": NOVELTY,
+    "recall_pairs": RECALL_PAIRS,
+    "harness_items": HARNESS_ITEMS,
+    "ratings": RATINGS,
+    "spans": SPANS,
+    "causes": CAUSES,
+    "row_risk": ROW_RISK,
 }
 
 

@@ -12,7 +12,20 @@ from contextlib import ExitStack, redirect_stdout
 import typer
 
 from aftertune import __version__, parallel
-from aftertune.cli import audits, controls, judging, labs, stages, sweeps, tracing
+from aftertune.cli import (
+    audits,
+    behaviour,
+    controls,
+    harness,
+    judging,
+    labs,
+    recall,
+    risk,
+    stages,
+    studies,
+    sweeps,
+    tracing,
+)
 from aftertune.cli.console import Terminal
 from aftertune.errors import UserError
 
@@ -29,8 +42,13 @@ controls.register(app)
 stages.register(app)
 sweeps.register(app)
 tracing.register(app)
+risk.register(app)
 judging.register(app)
+recall.register(app)
+harness.register(app)
+behaviour.register(app)
 labs.register(app)
+studies.register(app)
 
 
 def _version(wanted: bool) -> None:

@@ -87,9 +87,10 @@ def _found_by_q(held: Found) -> str:
 
 
 def _wins(one: Found, control: str) -> str:
+    why = f" ({one['reason']})" if one.get("reason") else ""
     return (
-        f"A row tuned on explains {with_interval(one['share'], percent)} of spans better than "
-        f"{control}; by chance {percent(one['chance'])}: {one['conclusion']}."
+        f"A row tuned on explains the best span of {with_interval(one['share'], percent)} of "
+        f"answers better than {control}; by chance {percent(one['chance'])}: {one['conclusion']}{why}."
     )
 
 
@@ -113,7 +114,7 @@ def _has_control(found: Found) -> bool:
 
 
 def _picture(found: Found) -> dict[str, Any] | None:
-    """The share of spans that the rows win against each control, beside chance."""
+    """How often the rows win the best span of an answer against each control, beside chance."""
     shown = {"held-out rows": found["held_out"]["wins"]} if found["held_out"] else {}
     shown |= found["controls"]
     if not shown:
@@ -127,7 +128,7 @@ def _picture(found: Found) -> dict[str, Any] | None:
         for name, one in shown.items()
     ]
     line = {"at": chances.pop(), "label": "chance"} if len(chances) == 1 else None
-    label = "share of spans that a row explains better than the control"
+    label = "share of answers whose best span a row explains better than the control"
     return {"kind": "intervals", "x_label": label, "rows": rows, "line": line}
 
 
@@ -154,7 +155,7 @@ def _cautions(found: Found, absent: Mapping[str, str]) -> list[str]:
     if held and held["most_of_a_cluster"] > MANY:
         said.append(
             f"One held-out cluster alone wins {held['most_of_a_cluster']:,} spans; spans of one "
-            "cluster share their fate, so more of what is found may be false than q says."
+            "cluster share their fate, so q asks for more spans before it finds any."
         )
     for name, one in found["controls"].items():
         auroc = one["auroc"]

@@ -1,0 +1,1 @@
+"""What a model knows without help: facts asked of base and tuned, paired."""
