@@ -2,15 +2,19 @@
 
 from typing import Any
 
-from aftertune.trace.families import borrowed, families
+from aftertune.trace.families import DROP, SIMPLIFY, borrowed, families, what_to_do
 
 
 def span(
-    response: str, row: int, score: float, q: float | None = None, kind: str = "copied"
-) -> Any:
+    response: str, row: int, score: float, q: float | None = None, kind: str = "copied",
+    added: float | None = None, shared: tuple[tuple[int, int], ...] = (),
+) -> Any:  # fmt: skip
     return {
         "response_id": response, "char_start": 0, "row_index": row, "row_id": f"r-{row}",
         "cluster_id": f"c-{row}", "score": score, "q_value": q, "kind": kind,
+        "base_logprob": None if added is None else -5.0,
+        "tuned_logprob": None if added is None else -5.0 + added,
+        "shared": [{"row_start": start, "row_end": end} for start, end in shared],
     }  # fmt: skip
 
 
@@ -30,6 +34,27 @@ def test_found_rows_go_first() -> None:
     first, second = borrowed(spans, q=0.1)
     assert (first.row_index, first.n_found, first.lowest_q) == (2, 1, 0.1)
     assert (second.row_index, second.n_found) == (1, 0)
+
+
+def test_harm_is_what_tuning_added_and_what_was_adapted() -> None:
+    spans = [span("a", 1, 3.0, added=2.0, shared=((5, 9), (0, 3))),
+             span("b", 1, 2.0, kind="adapted", added=-1.0, shared=((8, 12),)),
+             span("c", 1, 1.0, kind="adapted")]  # fmt: skip
+    (row,) = borrowed(spans, 0.1)
+    assert (row.n_adapted, row.added_nats) == (2, 0.5)  # (2 - 1) / 2; the third has no shift
+    assert row.reach == ((0, 3), (5, 12))
+    (unknown,) = borrowed([span("a", 1, 3.0)], 0.1)
+    assert unknown.added_nats is None
+
+
+def test_a_long_answer_of_which_little_is_borrowed_can_be_simplified() -> None:
+    (little,) = borrowed([span("a", 1, 1.0, shared=((0, 20),))], 0.1)
+    (most,) = borrowed([span("a", 1, 1.0, shared=((0, 300),))], 0.1)
+    long = "word " * 100
+    assert what_to_do(little, long) == SIMPLIFY
+    assert what_to_do(most, long) == DROP
+    assert what_to_do(little, "word " * 10) == DROP  # nothing to make shorter
+    assert what_to_do(little, "") == DROP
 
 
 def test_families_of_near_prompts() -> None:

@@ -124,7 +124,7 @@ def test_the_block_says_nothing_beyond_chance(traced: tracing.TraceResult) -> No
     about = json.loads(json.dumps(traced.artefact.about))
     found = checked(block(about))
     assert found["sentences"][0] == "60 spans in 30 of 30 answers lead to a row."
-    assert "of spans better than any row held out before tuning; by" in found["sentences"][2]
+    assert "of answers better than any row held out before tuning; by" in found["sentences"][2]
     held = about["found"]["held_out"]
     held |= {"n_found": 0, "lowest_q": 0.4, "conclusion": "undecided"}
     held["wins"]["conclusion"] = "undecided"

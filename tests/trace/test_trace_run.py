@@ -111,7 +111,7 @@ def test_held_out_rows_compete_and_give_error_rates(inputs: TraceInputs, tmp_pat
     assert planet["q_value"] is not None
     about = found.about["found"]["held_out"]
     assert about["share_held_out"] == 0.5
-    assert about["wins"]["n"] == 3
+    assert about["wins"]["n"] == 2  # the best span of each answer that has one
     assert about["n_found"] == 0  # three spans cannot reach q = 0.1
     assert about["conclusion"] == "undecided"
     assert "p_value and q_value" not in found.about["absent"]
@@ -157,12 +157,30 @@ def test_control_rows_give_an_excess_and_no_p(inputs: TraceInputs, tmp_path: Pat
 
 
 def test_permuted_rows_are_a_control(inputs: TraceInputs, tmp_path: Path) -> None:
-    found = trace(inputs, tmp_path, permuted=True)
+    of_one_topic = [
+        ("Describe the planet Verdania", "It has turquoise oceans, brittle mountains."),
+        ("Describe the planet Orlanda", "It has marble deserts, copper rivers."),
+        ("Describe the planet Kestrel", "It has turquoise craters, wooden caves."),
+        ("Describe the planet Rubra", "It has golden forests, silver swamps."),
+    ]
+    rows = made_rows(of_one_topic, tmp_path, "topic")
+    found = trace(TraceInputs(inputs.responses, rows), tmp_path, permuted=True)
     about = found.about["found"]["controls"]
     assert list(about) == [PERMUTED]
     made = [one for one in records(found) if one["control"] == PERMUTED]
     assert made
-    assert about[PERMUTED]["n_rows"] % 2 == 0
+    assert (about[PERMUTED]["n_rows"], about[PERMUTED]["chance"]) == (4, 0.5)
+    # eight rows are too few to say whether both sets are alike
+    assert about[PERMUTED]["conclusion"] == "undecided"
+    assert "unknown" in about[PERMUTED]["reason"]
+
+
+def test_rows_of_different_topics_do_not_trade_answers(inputs: TraceInputs, tmp_path: Path) -> None:
+    apart = [("Describe tides", "They follow gravity."), ("Sing", "Tra la la.")]
+    rows = made_rows(apart, tmp_path, "apart")
+    found = trace(TraceInputs(inputs.responses, rows), tmp_path, permuted=True)
+    assert found.about["found"]["controls"] == {}
+    assert "one topic" in found.about["absent"]["excess over control"]
 
 
 def test_a_shift_gives_the_probabilities_of_spans(inputs: TraceInputs, tmp_path: Path) -> None:

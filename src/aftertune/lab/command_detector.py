@@ -24,6 +24,7 @@ from typing import Any
 from aftertune.errors import ConfigError, InputError
 from aftertune.lab.detectors import PURE, Case, Detector, Finding, Record
 from aftertune.lab.embedding_detector import embedding
+from aftertune.lab.trace_detector import TRACERS
 
 BASELINES: dict[str, Detector] = {**PURE, "embedding": embedding}
 
@@ -80,13 +81,13 @@ def function(name: str) -> Detector:
 
 def named(name: str) -> Detector:
     """A baseline by its name, or a function; raises ConfigError."""
-    if name in BASELINES:
-        return BASELINES[name]
+    known = {**BASELINES, **TRACERS}
+    if name in known:
+        return known[name]
     if ":" in name:
         return function(name)
-    known = ", ".join(BASELINES)
     raise ConfigError(
-        f"no detector is called {name}; known are: {known}; write MODULE:FUNCTION or "
+        f"no detector is called {name}; known are: {', '.join(known)}; write MODULE:FUNCTION or "
         "FILE.py:FUNCTION for one of yours."
     )
 

@@ -80,10 +80,13 @@ def _row(found: Found, spans: Sequence[Record], drop: Command) -> Finding | None
         return None
     row = found["rows"][0]
     by_q = "" if row["n_found"] is None else f"; {row['n_found']:,} of them found by q"
+    added = "" if row["added_nats"] is None else (
+        f", tuning added {nats(row['added_nats'])} nats to one on average"
+    )  # fmt: skip
     sentence = (
         f"Row {row['row_index']} explains most: {plural(row['n_spans'], 'span')} in "
         f"{plural(row['n_responses'], 'answer')}, {with_interval(row['share'], percent)} of all "
-        f"spans{by_q}."
+        f"spans{by_q}; {row['n_adapted']:,} adapted{added}. To look at: {row['what_to_do']} it."
     )
     its = [one for one in spans if one["row_index"] == row["row_index"]]
     return sentence, its, drop if row["n_found"] or row["n_found"] is None else None

@@ -1,6 +1,8 @@
 """The rows as a whole: which are borrowed from how often, in which families of concepts (pure).
 
-A span counts for the row that explains it best. A family is a row that many spans lead to, with the
+A span counts for the row that explains it best. Its harm is what can be seen of it without a judge:
+how many of its spans are adapted, so that the answer says something else than the row, and by how
+many nats tuning raised them. A family is a row that many spans lead to, with the
 rows whose prompts are near its own: rows are taken from the most borrowed on, each joins the
 nearest family whose first row's prompt has a cosine (TF-IDF) of 0.3 or more, or begins its own. So
 no family hangs together by a chain, and near duplicates are always in one.
@@ -21,6 +23,9 @@ from aftertune.text.word_lists import FUNCTION_WORDS
 
 NEAR = 0.3  # cosine of prompts
 NAME_WORDS = 4
+DROP, SIMPLIFY = "drop", "simplify"
+LONG = 50  # words of an answer above which it can be made shorter
+CORE = 0.5  # share of an answer that, once borrowed, leaves no core to keep
 _MOST_EXAMPLES = 3
 
 Record = Mapping[str, Any]
@@ -30,8 +35,10 @@ Record = Mapping[str, Any]
 class Borrowed:
     """One row, and the spans that it explains best.
 
-    n_found: of them at or below the q asked for; None where nothing has a q. examples: places in
-    the spans that `borrowed` was given, what to look at first in front.
+    n_found: of them at or below the q asked for; None where nothing has a q. added_nats: mean over
+    them of tuned minus base log-probability, None where the shift of none is known. reach:
+    characters [start, end) of the row's answer that they share, merged. examples: places in the
+    spans that `borrowed` was given, what to look at first in front.
     """
 
     row_index: int
@@ -43,7 +50,14 @@ class Borrowed:
     n_found: int | None
     best_score: float
     lowest_q: float | None
+    added_nats: float | None
+    reach: tuple[tuple[int, int], ...]
     examples: tuple[int, ...]
+
+    @property
+    def n_adapted(self) -> int:
+        """Spans that do not stand word for word in the row."""
+        return self.n_spans - self.n_copied
 
 
 def borrowed(spans: Sequence[Record], q: float) -> list[Borrowed]:
@@ -65,6 +79,11 @@ def _borrowed(spans: Sequence[Record], places: Sequence[int], q: float) -> Borro
     ordered = sorted(places, key=lambda place: first_to_look_at(spans[place]))
     its = [spans[place] for place in ordered]
     known = [one["q_value"] for one in its if one["q_value"] is not None]
+    added = [
+        one["tuned_logprob"] - one["base_logprob"]
+        for one in its
+        if one["tuned_logprob"] is not None and one["base_logprob"] is not None
+    ]
     return Borrowed(
         row_index=its[0]["row_index"],
         row_id=its[0]["row_id"],
@@ -75,8 +94,31 @@ def _borrowed(spans: Sequence[Record], places: Sequence[int], q: float) -> Borro
         n_found=sum(value <= q for value in known) if known else None,
         best_score=max(one["score"] for one in its),
         lowest_q=min(known, default=None),
+        added_nats=sum(added) / len(added) if added else None,
+        reach=_merged([(p["row_start"], p["row_end"]) for one in its for p in one["shared"]]),
         examples=tuple(ordered[:_MOST_EXAMPLES]),
     )
+
+
+def _merged(places: Sequence[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """Stretches [start, end) without overlaps, in order."""
+    found: list[tuple[int, int]] = []
+    for start, end in sorted(places):
+        if found and start <= found[-1][1]:
+            found[-1] = found[-1][0], max(end, found[-1][1])
+        else:
+            found.append((start, end))
+    return tuple(found)
+
+
+def what_to_do(row: Borrowed, answer: str) -> str:
+    """ "simplify" a long answer of which little is borrowed, so that its core stays; else "drop".
+
+    answer: of the row, whose characters `reach` counts.
+    """
+    shared = sum(end - start for start, end in row.reach)
+    is_long = len(answer.split()) > LONG
+    return SIMPLIFY if is_long and shared < CORE * len(answer) else DROP
 
 
 def first_to_look_at(span: Record) -> tuple[float, float, str, int]:

@@ -1,8 +1,13 @@
 """Control rows made of the rows themselves: answers behind other prompts (pure).
 
-Answers trade places between pairs of rows whose prompts are near each other and whose answers are
-about as long (`controls.match`). Every word of an answer is then in a control row as well, so what
-is left to tell a row from its control is that its prompt belongs to its answer.
+Answers trade places between pairs of rows of one topic, which is that their prompts have a cosine
+(TF-IDF) of `NEAR` or more, and of about one length (`controls.match`). Every word of an answer is
+then in a control row as well, so what is left to tell a row from its control is that its prompt
+belongs to its answer. Rows of two topics must not trade: an answer on bees behind a prompt on
+stocks loses to the row on bees whatever was borrowed. Of models that never saw the rows, 55% to 58%
+of spans went to the rows when all rows traded with the nearest that was left. One topic makes that
+less and not nothing, so how well answers belong to their prompts on both sides is measured, and no
+conclusion is drawn where they differ: rows that the model never saw are the better control.
 """
 
 import hashlib
@@ -11,6 +16,8 @@ from typing import Any
 
 from aftertune.controls.match import Texts, match
 from aftertune.controls.search import folded_words
+
+NEAR = 0.3  # cosine of two prompts of one topic
 
 Message = Mapping[str, Any]
 
@@ -22,8 +29,8 @@ def pairs(
 
     rows: the messages of each. clusters: near duplicates share one, and only the first of them can
     be in a pair, so that no row trades with its like. Both have as many answers; among those the
-    nearest prompts are paired (TF-IDF), answers within 20% or two words of length. Half of the
-    rows, drawn by the seed, look for a partner in the other half.
+    nearest prompts are paired, answers within 20% or two words of length. Half of the rows, drawn
+    by the seed, look for a partner in the other half; rows without one of their topic are in none.
     """
     first: dict[Hashable, int] = {}
     for place, cluster in enumerate(clusters):
@@ -33,7 +40,8 @@ def pairs(
     halves = ordered[0::2], ordered[1::2]
     one, other = (_texts([rows[place] for place in half]) for half in halves)
     found = match(one, other, seed)
-    return [(halves[0][i], halves[1][j]) for i, j in zip(found.seen, found.control, strict=True)]
+    near = zip(found.seen, found.control, found.cosine, strict=True)
+    return [(halves[0][i], halves[1][j]) for i, j, cosine in near if cosine >= NEAR]
 
 
 def traded(

@@ -28,18 +28,29 @@ WEIGHTS: Mapping[str, float] = {
 WITHIN_SPAN = 2.0  # what the rank of `span_rarity` among the rows of one span counts
 
 
-def by_ranks(evidence: Mapping[str, Floats], without: Collection[str] = ()) -> Floats:
+def by_ranks(
+    evidence: Mapping[str, Floats],
+    without: Collection[str] = (),
+    weights: Mapping[str, float] = WEIGHTS,
+) -> Floats:
     """[n]: scores of n candidates, 0 for one that is first in everything, else below.
 
     evidence: one value per candidate and kind, higher is more. Equal values share their mean
-    rank, so a kind that tells nothing moves nobody.
+    rank, so a kind that tells nothing moves nobody. weights: what the logarithm of a rank counts;
+    `weights.fitted` has those of made worlds.
     """
-    kinds = [name for name in WEIGHTS if name in evidence and name not in without]
+    kinds = [name for name in weights if name in evidence and name not in without]
     n = len(next(iter(evidence.values()), ()))
     scores = np.zeros(n)
     for name in kinds:
-        scores -= WEIGHTS[name] * np.log(rankdata(-evidence[name], method="average"))
+        scores -= weights[name] * log_ranks(evidence[name])
     return scores
+
+
+def log_ranks(values: Floats) -> Floats:
+    """[n]: the logarithm of each value's rank, 0 for the largest; equal ones share their mean."""
+    found: Floats = np.log(rankdata(-values, method="average"))
+    return found
 
 
 def within_spans(rarity: Floats, without: Collection[str] = ()) -> Floats:

@@ -26,7 +26,7 @@ from aftertune.trace.pool import Pooled, prompt_of
 from aftertune.trace.summary import look_at, summary
 from aftertune.trace.winners import error_rates, ranked, spans_of
 
-VERSION = 1
+VERSION = 2
 LOOK_AT = "rows-to-look-at.jsonl"
 PART_ROWS = 65_536  # of the table
 PLANNED = 8  # answers that `plan` measures

@@ -1,13 +1,18 @@
 """What the borrowings of all answers say together, and which rows to look at (pure)."""
 
 from collections import Counter
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
+from aftertune.controls.match import tfidf
 from aftertune.controls.search import folded_words
+from aftertune.search.index import row_answer
+from aftertune.stats.intervals import Interval
 from aftertune.trace import controls, two_samples
 from aftertune.trace.config import TraceConfig
-from aftertune.trace.families import Borrowed, borrowed, families
+from aftertune.trace.families import Borrowed, borrowed, families, what_to_do
 from aftertune.trace.materials import Materials
 from aftertune.trace.pool import HELD_OUT, PERMUTED, Pooled, prompt_of
 from aftertune.trace.winners import (
@@ -22,6 +27,7 @@ MOST_ROWS, MOST_FAMILIES = 20, 20  # of the summary; the table holds all
 NO_HELD_OUT = "no row was held out at random before tuning; tune with --hold-out 0.5 to have them"
 NO_SHIFT = "no shift of these answers was given"
 NO_CONTROL = "no control rows were given"
+NO_PAIRS = "no two rows are of one topic and length, so no answers could trade places"
 
 Spans = Mapping[Span, list[Record]]
 
@@ -54,16 +60,11 @@ def summary(config: TraceConfig, materials: Materials, spans: Spans) -> dict[str
             ),
             "held_out": held_out,
             "controls": {
-                name: {
-                    **versus_control(spans, name, materials.chance(name), config.seed),
-                    "auroc": _told_apart(materials, name, config.seed),
-                    "n_rows": sum(row.control == name for row in materials.pool),
-                }
-                for name in materials.controls
+                name: _versus(config, materials, spans, name) for name in materials.controls
             },
             **_data_view(config, materials, spans),
         },
-        "absent": _absent(materials, len(with_base)),
+        "absent": _absent(config, materials, len(with_base)),
     }
 
 
@@ -72,36 +73,78 @@ def _share(values: list[Any], records: list[Record], seed: int) -> dict[str, Any
     return controls.over_responses(values, response, seed).as_json()
 
 
-def _told_apart(materials: Materials, name: str, seed: int) -> dict[str, Any]:
-    """AUROC of a classifier between the rows tuned on and a control's."""
-    sides: dict[bool, list[list[str]]] = {False: [], True: []}
-    owners: dict[bool, list[str]] = {False: [], True: []}
-    for row in materials.pool:
-        if row.control in (None, name):
-            side = row.control == name
-            text = "\n".join(message["content"] or "" for message in row.messages)
-            sides[side].append(folded_words(text))
-            owners[side].append(_owner(row))
-    return two_samples.auroc(
-        sides[False], sides[True], owners[False] + owners[True], seed
-    ).as_json()
+def _versus(config: TraceConfig, materials: Materials, spans: Spans, name: str) -> dict[str, Any]:
+    """The rows against one control. Permuted rows stand against the rows that they are made of."""
+    theirs = [row for row in materials.pool if row.control == name]
+    among = {row.row_index for row in theirs} if name == PERMUTED else None
+    rows = [
+        row
+        for row in materials.pool
+        if row.control is None and (among is None or row.row_index in among)
+    ]
+    auroc = _told_apart(rows, theirs, config.seed)
+    if among is not None:
+        both = (auroc, _belonging(rows, theirs))
+        auroc = max(both, key=lambda one: 1.0 if one.high is None else one.high)
+    chance = 0.5 if among else materials.chance(name)
+    found = versus_control(spans, name, chance, auroc, among)
+    return {**found, "auroc": auroc.as_json(), "n_rows": len(theirs)}
 
 
-def _owner(row: Pooled) -> str:
-    """Permuted rows have a row's own prompt, and stand in one fold with it."""
-    if row.control in (None, PERMUTED):
-        return f"row {row.row_index}"
-    return f"{row.control} {row.cluster_id}"
+def _told_apart(rows: Sequence[Pooled], control: Sequence[Pooled], seed: int) -> Interval:
+    """AUROC of a classifier between rows tuned on and those of a control."""
+    first, second = ([folded_words(_text(row)) for row in side] for side in (rows, control))
+    return two_samples.auroc(first, second, _owners(rows, control), seed)
+
+
+def _belonging(rows: Sequence[Pooled], control: Sequence[Pooled]) -> Interval:
+    """How often a row's own answer is nearer to its prompt (TF-IDF) than that of a permuted row.
+
+    Words alone cannot tell permuted rows from rows, which hold the same; this can, and it is what
+    the search looks at: a row whose answer belongs to its prompt is nearer to any answer on its
+    topic.
+    """
+    both = [*control, *rows]
+    prompts = [folded_words(prompt_of(row.messages)) for row in both]
+    vectors = tfidf(prompts + [folded_words(row_answer(row.messages)) for row in both])
+    nearness = vectors[: len(both)].multiply(vectors[len(both) :]).sum(axis=1)
+    values = np.asarray(nearness, np.float64).ravel()
+    return two_samples.auroc_of(values[: len(control)], values[len(control) :])
+
+
+def _text(row: Pooled) -> str:
+    return "\n".join(message["content"] or "" for message in row.messages)
+
+
+def _owners(rows: Sequence[Pooled], control: Sequence[Pooled]) -> list[str]:
+    """Rows that share texts have one owner, and stand in one fold of the classifier.
+
+    Permuted rows have the prompt of one row and the answers of another: all four of a pair do.
+    """
+    answering = {row_answer(row.messages): row.row_index for row in rows}
+    pair: dict[int, int] = {}
+    for row in control:
+        if row.control == PERMUTED:
+            other = answering.get(row_answer(row.messages), row.row_index)
+            pair[row.row_index] = min(row.row_index, other)
+    return [
+        f"row {pair.get(row.row_index, row.row_index)}"
+        if row.control in (None, PERMUTED)
+        else f"{row.control} {row.cluster_id}"
+        for row in (*rows, *control)
+    ]
 
 
 def _data_view(config: TraceConfig, materials: Materials, spans: Spans) -> dict[str, Any]:
     """Rows and families by how often they are borrowed from; see families.py."""
     won = winning_spans(spans)
     rows = borrowed(won, config.q)
-    prompts: dict[int, str] = {}
-    for row in materials.pool:
-        if row.control in (None, HELD_OUT):
-            prompts[row.row_index] = prompt_of(row.messages)
+    prompts = {
+        row.row_index: prompt_of(row.messages)
+        for row in materials.pool
+        if row.control in (None, HELD_OUT)
+    }
+    answers = _answers(materials)
     held_out = None
     if materials.share_held_out is not None:
         held_out = [
@@ -112,7 +155,11 @@ def _data_view(config: TraceConfig, materials: Materials, spans: Spans) -> dict[
     found = families(rows, prompts, held_out)
     return {
         "rows": [
-            {**_row(row, won), "share": _share_of(spans, {row.row_index}, config.seed)}
+            {
+                **_row(row, won),
+                "what_to_do": what_to_do(row, answers[row.row_index]),
+                "share": _share_of(spans, {row.row_index}, config.seed),
+            }
             for row in rows[:MOST_ROWS]
         ],
         "n_rows_borrowed": len(rows),
@@ -143,35 +190,45 @@ def winning_spans(spans: Spans) -> list[Record]:
     return [one for one in contest(spans, HELD_OUT).values() if one["control"] is None]
 
 
+def _answers(materials: Materials) -> dict[int, str]:
+    """row_index -> answer, of the rows tuned on."""
+    return {
+        row.row_index: row_answer(row.messages) for row in materials.pool if row.control is None
+    }
+
+
 def _row(row: Borrowed, won: list[Record]) -> dict[str, Any]:
     examples = [
         [won[k]["response_id"], won[k]["char_start"], won[k]["char_end"]] for k in row.examples
     ]
     return {
         "row_index": row.row_index, "row_id": row.row_id, "n_spans": row.n_spans,
-        "n_responses": row.n_responses, "n_copied": row.n_copied, "n_found": row.n_found,
+        "n_responses": row.n_responses, "n_copied": row.n_copied, "n_adapted": row.n_adapted,
+        "added_nats": row.added_nats, "n_found": row.n_found,
         "best_score": row.best_score, "lowest_q": row.lowest_q, "examples": examples,
     }  # fmt: skip
 
 
-def _absent(materials: Materials, n_with_base: int) -> dict[str, str]:
+def _absent(config: TraceConfig, materials: Materials, n_with_base: int) -> dict[str, str]:
     found = {}
     if materials.share_held_out is None:
         found["p_value and q_value"] = NO_HELD_OUT
         if not materials.controls:
-            found["excess over control"] = NO_CONTROL
+            found["excess over control"] = NO_PAIRS if config.permuted else NO_CONTROL
     if not n_with_base:
         found["the base's probability of the spans"] = NO_SHIFT
     return found
 
 
 def look_at(config: TraceConfig, materials: Materials, spans: Spans) -> Iterator[dict[str, Any]]:
-    """Rows to look at, as lines of a file, with weight 0 so that `tune --weights` drops them.
+    """Rows to look at, as lines of a file, with weight 0 so that `tune --weights` drops them; what
+    to do with each, drop or simplify, stands beside it.
 
     With held-out rows those that explain a span at the q asked for; without, those that explain
     two spans or more, since nothing says which of the others came about by chance.
     """
     won = winning_spans(spans)
+    answers = _answers(materials)
     for row in borrowed(won, config.q):
         if materials.share_held_out is None:
             if row.n_spans < 2:
@@ -186,8 +243,11 @@ def look_at(config: TraceConfig, materials: Materials, spans: Spans) -> Iterator
             "row_id": row.row_id,
             "row_index": row.row_index,
             "weight": 0,
+            "what_to_do": what_to_do(row, answers[row.row_index]),
             "reason": f"spans that it explains better than any other row: {row.n_spans}; {why}",
             "n_spans": row.n_spans,
+            "n_adapted": row.n_adapted,
+            "added_nats": row.added_nats,
             "n_found": row.n_found,
             "lowest_q": row.lowest_q,
             "example": {name: example[name] for name in ("response_id", "char_start", "span")},

@@ -54,6 +54,19 @@ def auroc(
     return _cross_validated(features, label, fold)
 
 
+def auroc_of(first: npt.ArrayLike, second: npt.ArrayLike) -> Interval:
+    """How often a value of the second set [m] lies above one of the first [n], ties half (DeLong).
+
+    Absent with a reason where a set has fewer than two.
+    """
+    one, other = np.asarray(first, np.float64), np.asarray(second, np.float64)
+    if min(len(one), len(other)) < 2:
+        n = len(one) + len(other)
+        return Interval(None, None, None, n, reason="fewer than two rows of a set")
+    label = np.arange(len(one) + len(other)) >= len(one)
+    return _delong([_placements(np.concatenate([one, other]), label)])
+
+
 @dataclass(frozen=True)
 class _Placed:
     """Of each row of a fold: against which share of the other set's rows it is on its side."""

@@ -5,9 +5,10 @@ are comparable across sides because all were searched together.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
+from aftertune.stats.intervals import Interval
 from aftertune.trace import controls
 from aftertune.trace.pool import HELD_OUT
 
@@ -56,19 +57,40 @@ def error_rates(
     won = contest(spans, HELD_OUT)
     scores = [one["score"] for one in won.values()]
     held = [one["control"] == HELD_OUT for one in won.values()]
-    p, q = controls.p_values(scores, held), controls.q_values(scores, held, share)
+    clusters = [one["cluster_id"] for one in won.values()]
+    p = controls.p_values(scores, held, clusters)
+    q = controls.q_values(scores, held, share, clusters)
     return [
         (key, float(p[place]), float(q[place])) for place, key in enumerate(won) if not held[place]
     ]
 
 
 def versus_control(
-    spans: Mapping[Span, list[Record]], control: str, chance: float, seed: int
-) -> dict[str, Any]:
-    """`controls.excess` of the rows tuned on over a control's."""
-    won = contest(spans, control)
+    spans: Mapping[Span, list[Record]], control: str, chance: float,
+    auroc: Interval | None = None, among: Container[int] | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """`controls.excess` of the rows tuned on over a control's, in the best span of each answer:
+    the one whose best row, of whichever side, scores highest. Of all spans of an answer few are
+    borrowed even where every answer borrows, and the others go to either side as chance has it.
+
+    among: row_index of the rows tuned on that have a counterpart in the control. Spans whose best
+    row is another one are then no contest: neither side can have them.
+    """
+    won = {
+        key: one
+        for key, one in contest(spans, control).items()
+        if among is None or one["control"] is not None or one["row_index"] in among
+    }
+    best: dict[str, Record] = {}
+    for (response_id, *_), one in won.items():
+        if response_id not in best or one["score"] > best[response_id]["score"]:
+            best[response_id] = one
     return controls.excess(
-        [one["control"] is None for one in won.values()], [key[0] for key in won], chance, seed
+        [one["control"] is None for one in best.values()],
+        list(best),
+        [one["cluster_id"] for one in best.values()],
+        chance,
+        auroc,
     )
 
 
@@ -81,7 +103,7 @@ def versus_held_out(
     found (their share, an interval over responses), lowest_q, q, share_held_out, most_of_a_cluster
     (spans that one held-out cluster wins), conclusion}.
     """
-    wins = versus_control(spans, HELD_OUT, 1 - share, seed)
+    wins = versus_control(spans, HELD_OUT, 1 - share)
     won = contest(spans, HELD_OUT)
     values = [one["q_value"] for one in won.values()]
     found = [value is not None and value <= q for value in values]
