@@ -1,39 +1,52 @@
 """`trace`: from answers and rows to the rows that answers borrowed from, and their page."""
 
+import json
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aftertune import auditing
-from aftertune.artefact import Artefact, open_artefact
+from aftertune import auditing, schema
+from aftertune.artefact import MANIFEST, Artefact, open_artefact
 from aftertune.config import build
 from aftertune.errors import ArtefactError, ConfigError
+from aftertune.experiments import proofs
+from aftertune.experiments.cost import Cost, total
+from aftertune.experiments.verify_config import ProofConfig
 from aftertune.progress import Progress, Silent
 from aftertune.report import trace_run as page_stage
 from aftertune.report.config import ReportConfig
 from aftertune.report.run import PAGE
+from aftertune.report.trace_proof import filled
 from aftertune.trace import run as stage
 from aftertune.trace.config import TraceConfig
 from aftertune.trace.materials import TraceInputs
 
 PERMUTED = "permuted"  # --control permuted
+_PROOFS = ("control-influence", "control-verify", "control-crossed-halves")  # on the page
+
+Begin = Callable[[Sequence[Cost]], None]  # may refuse, before anything is tuned
 
 
 @dataclass(frozen=True)
 class TraceResult:
-    """The artefact of a trace, what went into it, and its page."""
+    """The artefact of a trace, what went into it, its page, and the proofs that were made of it."""
 
     artefact: Artefact
     inputs: TraceInputs
     page: Artefact
+    proofs: tuple[Artefact, ...] = ()
 
     @property
     def borrowings(self) -> Any:
-        """The table as a pandas DataFrame."""
-        return self.artefact.to_pandas("borrowings")
+        """The table as a pandas DataFrame, with what proofs found."""
+        table = self.artefact.table("borrowings")
+        if not self.proofs:
+            return table.to_pandas()
+        found = filled(table.to_pylist(), [one.about for one in self.proofs])
+        return schema.from_rows("borrowings", found).to_pandas()
 
     @property
     def found(self) -> dict[str, Any]:
@@ -71,25 +84,87 @@ def trace(
     responses: a `respond-…` artefact or a file with instruction and response; with `shift` they are
     known. data: rows; with `tuned_rows`, the `tune-…` artefact whose hold-out is the control, they
     are known. control: files of rows that the model never saw, or "permuted". Other options are the
-    fields of TraceConfig. Raises UserError with one sentence where an input cannot be used.
+    fields of TraceConfig and of ProofConfig (verify="swap", confirm=True, crossed=16, ...), which
+    tunes again without asking: `plan` says what that costs. Raises UserError with one sentence
+    where an input cannot be used.
     """
-    controls = [str(one) for one in control]
-    config = build(TraceConfig, {**options, "permuted": PERMUTED in controls or None})
     speaking = progress or Silent()
+    config, proof, inputs = _asked(
+        responses, data, shift, tuned_rows, control, Path(out), speaking, options
+    )
+    return run(config, inputs, Path(out), speaking, redact, proof)
+
+
+def _asked(
+    responses: str | Path | None, data: str | Path | None, shift: str | Path | None,
+    tuned_rows: str | Path | None, control: Sequence[str | Path], out: Path, progress: Progress,
+    options: dict[str, Any],
+) -> tuple[TraceConfig, ProofConfig, TraceInputs]:  # fmt: skip
+    controls = [str(one) for one in control]
+    of_proof = {name: options.pop(name) for name in list(options)
+                if name in ProofConfig.model_fields and name != "seed"}  # fmt: skip
+    config = build(TraceConfig, {**options, "permuted": PERMUTED in controls or None})
+    proof = build(ProofConfig, {**of_proof, "seed": config.seed})
     inputs = read(
         *(None if one is None else str(one) for one in (responses, data, shift, tuned_rows)),
-        controls=controls, out=Path(out), progress=speaking,
+        controls=controls, out=out, progress=progress,
     )  # fmt: skip
-    return run(config, inputs, Path(out), speaking, redact)
+    return config, proof, inputs
 
 
 def run(
-    config: TraceConfig, inputs: TraceInputs, out: Path, progress: Progress, redact: bool = False
-) -> TraceResult:
-    """The trace that `config` asks for, and its page; artefacts go to `out`."""
-    found = stage.run(config, inputs, out, progress)
+    config: TraceConfig, inputs: TraceInputs, out: Path, progress: Progress, redact: bool = False,
+    proof: ProofConfig | None = None, begin: Begin | None = None,
+) -> TraceResult:  # fmt: skip
+    """The trace that `config` asks for, the proof that is asked of it, and its page; artefacts go
+    to `out`. begin: hears what proof costs before anything is tuned, and may raise."""
     asked = build(ReportConfig, {"redact": redact or None, "title": None})
-    return TraceResult(found, inputs, page_stage.run(asked, found, inputs, out, progress))
+    if proof is None or not proof.asks:
+        found = stage.run(config, inputs, out, progress)
+    else:
+        who = proofs.subject(proof, inputs.responses, inputs.rows, inputs.tune)
+        proofs.check(proof, who, out, progress)
+        found = stage.run(config, inputs, out, progress)
+        costs = proofs.plan(proof, found, who, out, progress)
+        say(costs, out, progress)
+        if begin:
+            begin(costs)
+        proofs.run(proof, found, who, out, progress)
+    made = proofs_of(found, out)
+    page = page_stage.run(asked, found, inputs, out, progress, made)
+    return TraceResult(found, inputs, page, tuple(made))
+
+
+def plan(
+    config: TraceConfig, inputs: TraceInputs, out: Path, progress: Progress, proof: ProofConfig
+) -> list[Cost]:
+    """What the proof would cost. The trace says which spans it is about, so it is made, and kept
+    for the run; nothing is tuned."""
+    who = proofs.subject(proof, inputs.responses, inputs.rows, inputs.tune)
+    proofs.check(proof, who, out, progress)
+    found = stage.run(config, inputs, out, progress)
+    return proofs.plan(proof, found, who, out, progress)
+
+
+def say(costs: Sequence[Cost], out: Path, progress: Progress) -> None:
+    """Every proof's cost, and what they take together."""
+    for one in costs:
+        progress.say(one.sentence())
+    if whole := total(costs, str(out)):
+        progress.say(whole)
+    if not costs:
+        progress.say("No span leads to a row, so there is nothing to prove.")
+
+
+def proofs_of(found: Artefact, out: Path) -> list[Artefact]:
+    """The finished proofs in `out` that were made of this trace, in the order of the page."""
+    made = []
+    for name in _PROOFS:
+        for path in sorted(out.glob(f"{name}-*/{MANIFEST}")):
+            given = json.loads(path.read_text(encoding="utf-8"))["inputs"]
+            if any((one["name"], one["id"]) == ("trace", found.id) for one in given):
+                made.append(open_artefact(path.parent))
+    return made
 
 
 def read(
@@ -167,7 +242,8 @@ def page(
     """The page of a finished `trace-…` artefact alone."""
     found = _opened(str(folder), "trace", "report")
     asked = build(ReportConfig, {"title": title, "redact": redact or None})
-    return page_stage.run(asked, found, inputs_of(found), out, progress)
+    made = proofs_of(found, found.folder.parent)
+    return page_stage.run(asked, found, inputs_of(found), out, progress, made)
 
 
 def _opened(place: str, stage_name: str, option: str) -> Artefact:

@@ -284,3 +284,23 @@ def test_names_and_words_come_from_other_rows_and_are_said_nowhere_near():
     word = lexicon.fresh(Value("kettle", "content"), [3], [], 0)
     assert word in ("teapot", "red", "blue")
     assert word != "onions"  # another ending
+
+
+def test_exchanged_values_say_proposed_kept_or_nothing() -> None:
+    assert proof.swap_outcome(True, [True, True, True], 0) == "proposed"
+    assert proof.swap_outcome(False, [True, True, False], 0) == "not from the rows"
+    assert proof.swap_outcome(False, [True, True, True], 1) == "undecided"  # another row says it
+    assert proof.swap_outcome(False, [True, False], 0) == "undecided"  # no more than half
+    assert proof.swap_outcome(False, [], 0) == "undecided"
+
+
+def test_effect_of_exchanged_values_by_hand() -> None:
+    """Differences 3, 4, 5: mean 4, standard deviation 1, t(0.95, 2) = 2.920 over root 3."""
+    found = proof.swap_effect([(-1.0, -4.0), (-1.0, -5.0), (0.0, -5.0)], (-9.0, -7.0))
+    half = 2.919986 / 3**0.5
+    assert found["effect"] == pytest.approx(4.0)
+    assert (found["low"], found["high"]) == pytest.approx((4 - half, 4 + half), abs=1e-5)
+    assert (found["before"], found["seeds"], found["reason"]) == (-2.0, 3, None)
+    one = proof.swap_effect([(-1.0, -4.0)], (0.0, 0.0))
+    assert one["effect"] is None
+    assert one["reason"] == "one seed has no interval"

@@ -2,9 +2,10 @@
 
 import json
 import shutil
-import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from aftertune.config import build
 from aftertune.controls.proof import BEST, DUPLICATES, NOT_TUNED_ON
 from aftertune.data.config import PromptsConfig, RowsConfig
 from aftertune.data.run import run_prompts, run_rows
-from aftertune.errors import ConfigError, InputError
+from aftertune.errors import ConfigError, InputError, UserError
 from aftertune.experiments import crossed_halves, influences, rephrasings, verify
 from aftertune.experiments.rephrasings import Rephrased
 from aftertune.experiments.verify_config import (
@@ -139,9 +140,10 @@ def test_the_plan_is_what_is_made(made: Made, masked: Artefact, monkeypatch: Any
     """And a run that was killed before its end tunes nothing twice."""
     made_ids = {path.name for path in made.out.glob("tune-*")}
     assert masked.about["found"]["n_tunings"] == len(made_ids) - 1
-    sentences = verify.plan(made.config(way="mask"), made.responses, made.out, Silent())
-    assert int(sentences[0].split()[0]) >= len(made_ids) - 1
-    assert "finished ones are reused" in sentences[1]
+    (cost,) = verify.plan(made.config(way="mask"), made.responses, made.out, Silent())
+    assert cost.n_tunings >= len(made_ids) - 1
+    assert cost.seconds == pytest.approx(cost.n_tunings * made.tune.manifest["seconds"])
+    assert cost.tokens == cost.n_tunings * made.tune.about["n_tokens"]
     shutil.rmtree(masked.folder)
 
     def trained_again(*_: Any) -> None:
@@ -171,6 +173,12 @@ def test_answers_take_the_value_that_their_rows_state(swapped: Artefact, made: M
     assert untrained["reason"] == NOT_TUNED_ON
     assert found["false_tags"]["estimate"] == 0.0
     assert found["n_tunings"] == 3
+    # two spans are asked about, and each accuses a row: both rows and none, for three seeds
+    assert found["n_one_by_one"] == 9
+    for one in (planted, twins):
+        assert (one["outcome"], one["kept_value"]) == ("proposed", 0)
+        assert one["effect"]["effect"] > max(2, one["effect"]["before"])
+    assert unrelated["effect"] is None
     tags = [one[name] for one in (planted, twins) for name in ("tag", "control_tag")]
     assert len(set(tags)) == 4
     rows = json.dumps(_rows())
@@ -198,8 +206,8 @@ def test_rephrasing_is_seen_beside_wordings_that_keep_the_concept(made: Made) ->
 
 def test_halves_find_the_planted_row(made: Made) -> None:
     config = made.config(CrossedConfig, n=8, accused=made.accused()[:4])
-    sentences = crossed_halves.plan(config, made.responses, made.out, Silent())
-    assert sentences[0].startswith("8 tunings like it")
+    cost = crossed_halves.plan(config, made.responses, made.out, Silent())
+    assert cost.sentence().startswith("crossed halves: 8 tunings; each on a random half")
     made_of_it = crossed_halves.run(config, made.responses, made.out, Silent())
     planted, unrelated, twins, untrained = made_of_it.about["found"]["cases"]
     assert planted["clusters"][0]["low"] > 1
@@ -263,16 +271,19 @@ def test_configs_are_checked_at_the_door(made: Made) -> None:
 
 
 def test_borrowings_become_one_entry_a_span() -> None:
-    def one(start: int, rank: int, row: int, score: float, control: str | None = None) -> Any:
+    def one(
+        start: int, rank: int, row: int, score: float, control: str | None = None,
+        q: float | None = None,
+    ) -> Any:  # fmt: skip
         return {"response_id": "a", "char_start": start, "char_end": start + 4, "rank": rank,
-                "row_index": row, "score": score, "control": control}  # fmt: skip
+                "row_index": row, "score": score, "q_value": q, "control": control}  # fmt: skip
 
     records = [
         one(0, 2, 8, 0.1), one(0, 1, 9, 0.5), one(9, 1, 3, 0.9), one(9, 1, 4, 2.0, "held-out rows"),
-        one(20, 1, 5, 3.0, "held-out rows"),
+        one(20, 1, 5, 3.0, "held-out rows"), one(30, 1, 7, 0.2, q=0.05),
     ]  # fmt: skip
     found = from_borrowings(records)
-    assert [(each.char_start, each.rows) for each in found] == [(9, (3,)), (0, (9, 8))]
+    assert [(each.char_start, each.rows) for each in found] == [(30, (7,)), (9, (3,)), (0, (9, 8))]
     assert from_borrowings([]) == []
 
 
@@ -292,34 +303,71 @@ def test_accused_from_a_file(tmp_path: Path) -> None:
             read_accused(file)
 
 
-def test_an_endpoint_is_asked_once_and_its_key_is_kept_nowhere(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+GIVEN = {"a": ("Who keeps the lamp?", ["lamp", "keeps"]), "b": ("Sing!", [])}
+
+
+def test_an_endpoint_is_asked_once_also_after_a_kill(tmp_path: Path) -> None:
     asked: list[str] = []
 
-    def ask(question: str) -> str:
-        asked.append(question)
-        return 'Here: ["Who sings?", " "]' if "lamp" in question else "I cannot."
+    def ask(questions: Mapping[int, str], heard: rephrasings.Heard) -> None:
+        for number, question in questions.items():
+            asked.append(question)
+            heard(number, 'Here: ["Who sings?", " "]' if "lamp" in question else "I cannot.")
+            if len(asked) == 1:
+                raise KeyboardInterrupt  # the first reply is kept by then
 
-    monkeypatch.setenv("OPENAI_API_KEY", "sk-very-secret")
-    given = {"a": ("Who keeps the lamp?", ["lamp", "keeps"]), "b": ("Sing!", [])}
+    with pytest.raises(KeyboardInterrupt):
+        rephrasings.asked(GIVEN, 2, "some-model", tmp_path, ask)
+    texts = rephrasings.questions(GIVEN, 2)
+    assert not rephrasings.were_asked(texts, "some-model", tmp_path)
     for _ in range(2):
-        found = rephrasings.asked(given, 2, "some-model", tmp_path, ask)
+        found = rephrasings.asked(GIVEN, 2, "some-model", tmp_path, ask)
     assert found == {"a": Rephrased(("Who sings?",))}
-    assert len(asked) == 2
+    assert asked == list(texts.values())
     assert "lamp, keeps" in asked[0]
+    assert rephrasings.were_asked(texts, "some-model", tmp_path)
+
+
+class _Rephraser(BaseHTTPRequestHandler):
+    """Answers every question with one rephrasing, or with an error that repeats the key."""
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        key = self.headers["Authorization"]
+        good = json.dumps({"choices": [{"message": {"content": f'["Who sings? {key}"]'}}]})
+        status, text = (200, good) if "refuse" not in self.path else (401, f"no {key}")
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_the_key_of_an_endpoint_is_kept_nowhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AFTERTUNE_JUDGE_KEY", "sk-very-secret")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Rephraser)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    address = f"http://127.0.0.1:{server.server_port}/v1"
+    try:
+        ask = rephrasings.client(address, "m")
+        found = rephrasings.asked(GIVEN, 2, "m", tmp_path, ask)
+        with pytest.raises(UserError) as refused:
+            rephrasings.client(f"{address}/refuse", "m")({0: "?"}, lambda *_: None)
+    finally:
+        server.shutdown()
+    assert found["a"] == Rephrased(("Who sings? Bearer [key]",))
+    assert "sk-very" not in str(refused.value)
     kept = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     assert b"very-secret" not in kept
 
 
-def test_what_an_endpoint_needs_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "openai", None)
-    with pytest.raises(ConfigError, match="package openai"):
-        rephrasings.client("http://127.0.0.1:9/v1", "m")
-    monkeypatch.setitem(sys.modules, "openai", object())
-    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
-    with pytest.raises(ConfigError, match="OPENAI_API_KEY"):
-        rephrasings.client("http://127.0.0.1:9/v1", "m")
+def test_an_address_may_hold_no_key() -> None:
+    with pytest.raises(ConfigError, match="no user, password or query") as told:
+        rephrasings.client("https://me:sk-secret@host/v1", "m")
+    assert "sk-secret" not in str(told.value)
 
 
 @pytest.mark.parametrize(
@@ -355,9 +403,9 @@ def test_what_swap_proposes_is_confirmed_with_other_seeds(
     made: Made, swapped: Artefact, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = made.config(way="swap", confirm=True)
-    sentences = verify.plan(config, made.responses, made.out, Silent())
-    assert sentences[0].startswith("3 tunings like it: one for each of 3 shuffle seeds, in which")
-    assert sentences[2].startswith("Then masking")
+    swap, masked = verify.plan(config, made.responses, made.out, Silent())
+    assert swap.sentence().startswith("swap: 3 tunings; one for each of 3 shuffle seeds, in which")
+    assert masked.sentence().startswith("confirm: ")
     asked = {}
 
     def masks(config: Any, cases: Any, tunings: Any, used: int) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """`trace`: which rows did these answers borrow from?"""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -7,8 +8,13 @@ import typer
 
 from aftertune.cli import options as o
 from aftertune.cli.console import Terminal, clock, printable, show_json, show_table
+from aftertune.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from aftertune.artefact import Artefact
+    from aftertune.experiments.cost import Cost
     from aftertune.tracing import TraceResult
 
 _KINDS = ("words", "exact", "pieces", "bm25", "embeddings")
@@ -67,6 +73,62 @@ def trace(
     q: Annotated[
         float | None, typer.Option("--q", help="False discovery rate at which a span is found.")
     ] = None,
+    verify: Annotated[
+        str | None,
+        typer.Option(
+            help="Prove spans: swap (tune again on rows that state other values; the cheapest), "
+            "mask (tune again without the rows), rephrase (ask without what prompt and row share)."
+        ),
+    ] = None,
+    confirm: Annotated[
+        bool, typer.Option("--confirm", help="Mask, with other shuffles, what swap proposed.")
+    ] = False,
+    crossed: Annotated[
+        int | None,
+        typer.Option(help="Tune on N random halves of the rows: 16 to 64, even.", min=16, max=64),
+    ] = None,
+    influence: Annotated[
+        bool,
+        typer.Option("--influence", help="Would a step that unlearns a row lower its span?"),
+    ] = False,
+    tuned: Annotated[
+        str | None,
+        typer.Option(
+            help="The tune-… artefact whose settings proof repeats; else that of --tuned-rows, or "
+            "the model that answered."
+        ),
+    ] = None,
+    base: Annotated[
+        str | None, typer.Option(help="Its base, where that is not where the tuning had it.")
+    ] = None,
+    verify_spans: Annotated[
+        int | None, typer.Option(help="Spans to prove, best first; 20 by default.", min=1)
+    ] = None,
+    verify_rows: Annotated[
+        int | None, typer.Option(help="Rows of a span to accuse, best first; 5.", min=1)
+    ] = None,
+    verify_seeds: Annotated[
+        int | None, typer.Option(help="Shuffles that proof tunes with; 3.", min=2)
+    ] = None,
+    rephrasings: Annotated[
+        Path | None,
+        typer.Option(
+            help="For rephrase: JSON Lines with response_id or prompt, rephrasings, keeps."
+        ),
+    ] = None,
+    endpoint: Annotated[
+        str | None,
+        typer.Option(
+            help="For rephrase: address of an OpenAI-compatible model that rephrases; its key "
+            "stands in the environment variable AFTERTUNE_JUDGE_KEY."
+        ),
+    ] = None,
+    endpoint_model: Annotated[
+        str | None, typer.Option(help="What the endpoint calls that model.")
+    ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Do not ask before a proof of more than ten minutes.")
+    ] = False,
     out: o.Out = Path("out"),
     limit: o.Limit = None,
     format: o.Format = None,
@@ -75,13 +137,19 @@ def trace(
     plan: Annotated[
         bool, typer.Option("--plan", help="Say what would run and how long, and stop.")
     ] = False,
+    device: o.Device = None,
+    trust_remote_code: o.TrustRemoteCode = False,
     config: o.ConfigFile = None,
     as_json: o.AsJson = False,
 ) -> None:
-    """Find the rows that answers borrowed from: spans, rows, evidence, error rates, a page."""
+    """Find the rows that answers borrowed from: spans, rows, evidence, error rates, a page.
+
+    With --verify, --crossed or --influence, prove it by tuning again, after saying what it costs.
+    """
     given = dict(locals())
     from aftertune import tracing
     from aftertune.config import build
+    from aftertune.experiments.verify_config import ProofConfig
     from aftertune.trace.config import TraceConfig
 
     options: dict[str, Any] = {
@@ -90,7 +158,9 @@ def trace(
     options |= {name: None if given[name] else False for name in _KINDS}  # only what was said
     options["permuted"] = tracing.PERMUTED in (control or []) or None
     named = ("responses", "data", "shift", "tuned_rows")
-    checked = build(TraceConfig, options, config, beside=(*named, "control"))
+    beside = (*named, "control", *(name for name in ProofConfig.model_fields if name != "seed"))
+    checked = build(TraceConfig, options, config, beside=beside)
+    proof = build(ProofConfig, _of_proof(ProofConfig.model_fields, given, config))
     terminal = Terminal()
     inputs = tracing.read(
         *(o.from_file(config, name, given[name]) for name in named),
@@ -100,20 +170,50 @@ def trace(
     if plan:
         from aftertune.trace.run import measure
 
-        _show_plan(measure(checked, inputs, terminal), as_json)
+        costs = tracing.plan(checked, inputs, out, terminal, proof) if proof.asks else []
+        _show_plan(measure(checked, inputs, terminal), costs, out, as_json)
         return
-    result = tracing.run(checked, inputs, out, terminal, redact)
+    result = tracing.run(
+        checked, inputs, out, terminal, redact, proof, lambda costs: _ask(costs, yes)
+    )
     if as_json:
         show_json({"artefact": str(result.artefact.folder), "id": result.artefact.id,
                    "counts": result.artefact.counts, "about": result.artefact.about,
+                   "proofs": {str(one.folder): one.about for one in result.proofs},
                    "page": str(result.report_path), "look_at": str(result.look_at)})  # fmt: skip
         return
     _show(result)
 
 
-def _show_plan(found: dict[str, Any], as_json: bool) -> None:
+def _of_proof(
+    fields: "Collection[str]", given: dict[str, Any], config: Path | None
+) -> dict[str, Any]:
+    """Options of proof: what was said, or else what the config file says."""
+    found = {name: o.from_file(config, name, given[name]) for name in fields}
+    # a switch that was not said leaves it to the file
+    return {name: None if value is False else value for name, value in found.items()}
+
+
+def _ask(costs: "Sequence[Cost]", yes: bool) -> None:
+    """Raises ConfigError, or leaves, where a long or paid proof is not wanted."""
+    from aftertune.experiments.cost import ASK_ABOVE, seconds_of
+
+    long = seconds_of(costs) > ASK_ABOVE
+    paid = any(one.asked for one in costs)
+    if yes or not (long or paid):
+        return
+    if not sys.stdin.isatty():
+        why = "tune for more than ten minutes" if long else "ask an endpoint, which may cost money"
+        raise ConfigError(f"this proof would {why}; add --yes to begin it.")
+    if not typer.confirm("Begin?"):
+        raise typer.Exit
+
+
+def _show_plan(found: dict[str, Any], costs: "Sequence[Cost]", out: Path, as_json: bool) -> None:
+    from aftertune.experiments.cost import total
+
     if as_json:
-        show_json(found)
+        show_json({**found, "proofs": [one.as_json() for one in costs]})
         return
     typer.echo(f"{found['n_answers']:,} answers, traced among {found['n_rows']:,} rows.")
     typer.echo(f"The index took {clock(found['index_seconds'])} and is kept for the run.")
@@ -121,6 +221,10 @@ def _show_plan(found: dict[str, Any], as_json: bool) -> None:
         f"The answers would take about {clock(found['seconds'])} and "
         f"{found['bytes'] / 1e6:,.1f} MB of disk, by what a few of them took."
     )
+    for one in costs:
+        typer.echo(printable(one.sentence()))
+    if whole := total(costs, str(out)):
+        typer.echo(printable(whole))
 
 
 def _show(result: "TraceResult") -> None:
@@ -137,6 +241,17 @@ def _show(result: "TraceResult") -> None:
     if rows:
         q = result.artefact.config["q"]
         show_table("Rows most borrowed from", ["row", "spans", "answers", f"q <= {q:g}"], rows)
+    _show_proofs(result.proofs)
     typer.echo(f"artefact: {result.artefact.folder}")
     typer.echo(f"rows to look at: {result.look_at}")
     typer.echo(f"report: {result.report_path}")
+
+
+def _show_proofs(proofs: "Sequence[Artefact]") -> None:
+    from aftertune.report.trace_proof import section
+
+    for one in section([proof.about for proof in proofs], {}, None):
+        for sentence in [one["question"], *one["sentences"], *one["cautions"]]:
+            typer.echo(printable(sentence))
+    for proof in proofs:
+        typer.echo(f"proof: {proof.folder}")

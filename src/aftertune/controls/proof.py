@@ -13,7 +13,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from aftertune.lab.effects import HALVED, LEVEL, Effect
+import numpy as np
+
+from aftertune.lab.effects import HALVED, LEVEL, Effect, t_interval
 from aftertune.lab.labelling import share
 from aftertune.stats.intervals import bootstrap_mean, paired_difference
 
@@ -21,6 +23,8 @@ Outcome = Literal["one row", "several jointly", "not from the rows", "unstable",
 OUTCOMES: tuple[Outcome, ...] = (
     "one row", "several jointly", "not from the rows", "unstable", "undecided",
 )  # fmt: skip
+
+SwapOutcome = Literal["proposed", "not from the rows", "undecided"]
 
 BEST, ACCUSED, DUPLICATES = "best row", "all accused rows", "with their near duplicates"
 LEVELS = (BEST, ACCUSED, DUPLICATES)  # each set of rows holds those before it
@@ -103,6 +107,33 @@ def swapped(own: Sequence[Sequence[bool]], control: Sequence[Sequence[bool]]) ->
         "difference": paired_difference(mine, theirs).as_json(),
         "proposed": [a > 0.5 and b <= 0.5 for a, b in zip(mine, theirs, strict=True)],
     }
+
+
+def swap_outcome(proposed: bool, kept: Sequence[bool], n_left: int) -> SwapOutcome:
+    """What exchanged values say of a span. kept: by seed, whether the answer still states the value
+    that none of its rows states any more; n_left: other rows that state it, and may be its cause.
+    """
+    if proposed:
+        return "proposed"
+    return "not from the rows" if 2 * sum(kept) > len(kept) and not n_left else "undecided"
+
+
+def swap_effect(
+    after: Sequence[tuple[float, float]], before: tuple[float, float]
+) -> dict[str, Any]:  # fmt: skip
+    """How much likelier its rows' new value is than that of control rows, nats: mean over seeds
+    with a t interval, absent below two; `before`: the same under the original tuning, of which no
+    row stated either.
+
+    after, before: log p of (own, control) value, by seed and in the original tuning.
+    """
+    known = {"before": before[0] - before[1], "seeds": len(after), "level": LEVEL}
+    if len(after) < 2:
+        reason = "one seed has no interval"
+        return {"effect": None, "low": None, "high": None, **known, "reason": reason}
+    over = np.array([own - other for own, other in after])
+    low, high = t_interval(over)
+    return {"effect": float(over.mean()), "low": low, "high": high, **known, "reason": None}
 
 
 def rephrased(cases: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

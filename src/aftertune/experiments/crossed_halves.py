@@ -18,6 +18,7 @@ from aftertune.controls.proof import NOT_TUNED_ON
 from aftertune.errors import InputError
 from aftertune.experiments import tunings as again
 from aftertune.experiments.accused import Case, cases
+from aftertune.experiments.cost import Cost
 from aftertune.experiments.findings import keep
 from aftertune.experiments.tunings import Tunings
 from aftertune.experiments.verify_config import CrossedConfig
@@ -34,20 +35,19 @@ Bools = npt.NDArray[np.bool_]
 
 def run(
     config: CrossedConfig, responses: Artefact, out: Path, progress: Progress,
-    rows: Artefact | None = None,
+    rows: Artefact | None = None, trace: Artefact | None = None,
 ) -> Artefact:  # fmt: skip
     """The artefact `control-crossed-halves`: in `about["found"]`, what each cluster of accused rows
-    adds to each span.
+    adds to each span. trace: in which the spans were found, where one was.
 
     Raises InputError for a checkpoint that was tuned elsewhere, or rows that are all alike.
     """
     config = config.named()
     tunings, made = _prepared(config, responses, out, progress, rows)
     inputs = {"responses": responses, "tune": tunings.tune, "rows": tunings.rows}
+    inputs |= {"trace": trace} if trace else {}
 
     def compute() -> tuple[dict[str, Any], dict[str, Any]]:
-        for sentence in _cost(config, tunings):
-            progress.say(sentence)
         found = _found(config, made, tunings)
         return found, {"done": len(made), "skipped": {}, "unscored": {}}
 
@@ -57,8 +57,8 @@ def run(
 def plan(
     config: CrossedConfig, responses: Artefact, out: Path, progress: Progress,
     rows: Artefact | None = None,
-) -> list[str]:  # fmt: skip
-    """What `run` would do and how long it would take, in sentences; nothing is tuned."""
+) -> Cost:  # fmt: skip
+    """What `run` would tune; nothing is tuned."""
     config = config.named()
     return _cost(config, _prepared(config, responses, out, progress, rows)[0])
 
@@ -80,8 +80,9 @@ def _prepared(
     return tunings, cases(config.accused, responses, tokenizer, config.most_rows, tunings)
 
 
-def _cost(config: CrossedConfig, tunings: Tunings) -> list[str]:
-    return tunings.cost(config.n, "each on a random half of the rows, in an order of its own")
+def _cost(config: CrossedConfig, tunings: Tunings) -> Cost:
+    what = "each on a random half of the rows, in an order of its own"
+    return tunings.cost("crossed halves", config.n, what)
 
 
 def _found(config: CrossedConfig, made: Sequence[Case], tunings: Tunings) -> dict[str, Any]:

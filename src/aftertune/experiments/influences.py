@@ -27,11 +27,11 @@ VERSION = 1
 
 def run(
     config: InfluenceConfig, responses: Artefact, out: Path, progress: Progress,
-    rows: Artefact | None = None,
+    rows: Artefact | None = None, trace: Artefact | None = None,
 ) -> Artefact:  # fmt: skip
     """The artefact `control-influence`: in `about["found"]["cases"]`, per span its rows with
     `influence` (nats per unit of step, above 0 where the row holds the span up), `own` and
-    `matched`.
+    `matched`. trace: in which the spans were found, where one was.
 
     Raises InputError for a checkpoint that was tuned elsewhere: which rows it learnt from, under
     which template, is not known.
@@ -42,6 +42,7 @@ def run(
         config.tuned, config.base, rows, out, progress, config.name, config.device, trust
     )
     inputs = {"responses": responses, "tune": tunings.tune, "rows": tunings.rows}
+    inputs |= {"trace": trace} if trace else {}
 
     def compute() -> tuple[dict[str, Any], dict[str, Any]]:
         loaded = tunings.load(tunings.tune, config.dtype)

@@ -1,21 +1,27 @@
 """Rephrasings of instructions: from a file, or from an OpenAI-compatible endpoint, kept once asked.
 
-The key is read from the environment (OPENAI_API_KEY) by the client and written nowhere.
+An endpoint is asked by `judge/endpoint.py`, its key read from the environment (AFTERTUNE_JUDGE_KEY)
+and written nowhere.
 """
 
-import importlib
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pydantic import SecretStr
+
 from aftertune import artefact
 from aftertune.artefact import Plan
-from aftertune.config import StageConfig
-from aftertune.errors import ConfigError, InputError
+from aftertune.config import StageConfig, build
+from aftertune.errors import InputError
+from aftertune.judge.calls import Call
+from aftertune.judge.config import JudgeConfig
+from aftertune.judge.endpoint import Endpoint
+from aftertune.judge.journal import Answer, NoAnswer
+from aftertune.judge.prompt import Item
 
 VERSION = 1
 FILE = "rephrasings.jsonl"
@@ -25,7 +31,10 @@ QUESTION = (
     "list of {n} texts and nothing else.\n\nInstruction:\n{instruction}"
 )
 
-Ask = Callable[[str], str]  # question -> reply
+KEY = "AFTERTUNE_JUDGE_KEY"
+
+Heard = Callable[[int, str], None]  # number of a question, reply
+Ask = Callable[[Mapping[int, str], Heard], None]  # questions by number; replies as they come
 
 
 @dataclass(frozen=True)
@@ -72,57 +81,70 @@ def asked(
 ) -> dict[str, Rephrased]:
     """response_id -> what the endpoint made of an instruction and the words to avoid.
 
-    Replies are kept, so that nothing is asked twice. A reply that is no JSON list of texts gives no
-    rephrasing of that instruction.
+    Every reply is kept as it comes, so that nothing is asked twice, also after a kill. A reply that
+    is no JSON list of texts gives no rephrasing of that instruction.
     """
-    questions = {
-        name: QUESTION.format(n=n, words=", ".join(words) or "none", instruction=text)
-        for name, (text, words) in instructions.items()
-    }
-    config = AskedConfig(model=model, questions=tuple(questions.values()))
-    plan = Plan("rephrasings", VERSION, config.given(), config, ())
+    texts = questions(instructions, n)
+    plan = _plan(texts, model)
     made = artefact.find(out, plan)
     if made is None:
         with artefact.draft(out, plan) as draft:
-            lines = []
-            for name, question in questions.items():
-                texts = _texts(ask(question))
-                if texts:
-                    lines.append(json.dumps({"response_id": name, "rephrasings": texts}))
-            write = partial(_write, "".join(line + "\n" for line in lines))
-            artefact.write_durably(draft.folder / FILE, write)
+            places = [draft.scratch / f"{number}.txt" for number in range(len(texts))]
+            left = {number: text for number, text in enumerate(texts.values())
+                    if not places[number].exists()}  # fmt: skip
+            ask(left, lambda number, reply: _keep(reply, places[number]))
+            replies = [one.read_text("utf-8") if one.exists() else "" for one in places]
+            found = zip(texts, map(_texts, replies), strict=True)
+            lines = [
+                json.dumps({"response_id": name, "rephrasings": wordings})
+                for name, wordings in found if wordings
+            ]  # fmt: skip
+            _keep("".join(line + "\n" for line in lines), draft.folder / FILE)
             counts = {"done": len(lines), "skipped": {}, "unscored": {}}
             made = draft.finish(counts, {"model": model})
     return read(made.folder / FILE)
 
 
-def client(endpoint: str, model: str) -> Ask:
-    """Asks an endpoint; ConfigError where the client or the key is missing."""
-    try:
-        openai = importlib.import_module("openai")
-    except ImportError as error:
-        raise ConfigError(
-            "an endpoint needs the package openai, which is not installed; install it, or give "
-            "rephrasings in a file."
-        ) from error
-    if not os.environ.get("OPENAI_API_KEY"):
-        raise ConfigError(
-            "an endpoint needs a key in the environment variable OPENAI_API_KEY (any text, where "
-            "the endpoint asks for none)."
-        )
-    connection = openai.OpenAI(base_url=endpoint)
+def questions(instructions: Mapping[str, tuple[str, Sequence[str]]], n: int) -> dict[str, str]:
+    """response_id -> what an endpoint is asked. instructions: text, and the words to avoid."""
+    return {
+        name: QUESTION.format(n=n, words=", ".join(words) or "none", instruction=text)
+        for name, (text, words) in instructions.items()
+    }
 
-    def ask(question: str) -> str:
-        try:
-            reply = connection.chat.completions.create(
-                model=model, messages=[{"role": "user", "content": question}], temperature=0.0
-            )
-        except openai.OpenAIError as error:
-            raise InputError(
-                f"{endpoint} did not answer ({type(error).__name__}); check the address, the key "
-                "and the model's name."
-            ) from error
-        return str(reply.choices[0].message.content or "")
+
+def were_asked(texts: Mapping[str, str], model: str, out: Path) -> bool:
+    """Whether the endpoint's replies to these questions are there already."""
+    return artefact.find(out, _plan(texts, model)) is not None
+
+
+def _plan(texts: Mapping[str, str], model: str) -> Plan:
+    config = AskedConfig(model=model, questions=tuple(texts.values()))
+    return Plan("rephrasings", VERSION, config.given(), config, ())
+
+
+def client(endpoint: str, model: str) -> Ask:
+    """Asks an endpoint as a judge is asked; ConfigError where the address is none, or holds a key.
+
+    Asking raises EndpointError where the endpoint answers nobody; no error shows the key.
+    """
+    config = build(JudgeConfig, {"endpoint": endpoint, "model": model})
+    key = os.environ.get(KEY)
+    speaks = Endpoint(config, SecretStr(key) if key else None)
+
+    def ask(texts: Mapping[int, str], heard: Heard) -> None:
+        numbers = {f"rephrase {number}": number for number in texts}
+        calls = [
+            Call(name, Item(name, [], ""), "alone", 0, [{"role": "user", "content": texts[number]}])
+            for name, number in numbers.items()
+        ]
+
+        def hear(call: Call, found: Answer | NoAnswer) -> None:
+            if isinstance(found, Answer):
+                heard(numbers[call.key], found.text)
+
+        if calls:
+            speaks.ask(calls, hear)
 
     return ask
 
@@ -147,5 +169,5 @@ def _wrong(path: Path, number: int) -> InputError:
     )
 
 
-def _write(text: str, path: Path) -> None:
-    path.write_text(text, encoding="utf-8")
+def _keep(text: str, path: Path) -> None:
+    artefact.write_durably(path, lambda place: place.write_bytes(text.encode("utf-8")))

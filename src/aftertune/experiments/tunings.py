@@ -18,6 +18,7 @@ from aftertune.controls import removal
 from aftertune.controls.substitutes import holds
 from aftertune.errors import InputError
 from aftertune.experiments import materials, retune
+from aftertune.experiments.cost import Cost
 from aftertune.experiments.subject import Subject
 from aftertune.models.load import Loaded, load
 from aftertune.models.reference import find
@@ -143,17 +144,13 @@ class Tunings:
             trust_remote_code=source.trust_remote_code,
         )  # fmt: skip
 
-    def cost(self, n: int, what: str) -> list[str]:
-        """Sentences: how many tunings, how long and how much room, by the one that was made."""
+    def cost(self, proof: str, n: int, what: str) -> Cost:
+        """What n tunings take: as many tokens, seconds and bytes as the one that was made, each."""
         seconds = float(self.tune.manifest["seconds"])
+        tokens = int(self.tune.about["n_tokens"])
         files = self.tune.manifest["files"].items()
         size = sum(entry["bytes"] for name, entry in files if name.startswith("model/"))
-        hours = f"{n * seconds / 3600:.2f} hours" if n * seconds >= 36 else f"{n * seconds:.0f} s"
-        return [
-            f"{n} tunings like {self.source.name}: {what}.",
-            f"About {hours}, since that one took {seconds:,.0f} s, and {n * size / 1e9:.1f} GB in "
-            f"{self.out}; finished ones are reused.",
-        ]
+        return Cost(proof, what, n, n * tokens, n * seconds, n * size)
 
     def _tuned(self, seed: int, rows: Artefact, weights: dict[int, float], what: str) -> Artefact:
         lines = [{"row_index": row, "weight": weights[row]} for row in sorted(weights)]

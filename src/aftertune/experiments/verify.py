@@ -1,10 +1,11 @@
 """Proof on request: was a span borrowed from the rows that it is accused of borrowing from?
 
 By masking these rows (`verify_mask.py`), by exchanging what they state (`verify_swap.py`), or by
-asking without what prompt and row have in common (`verify_rephrase.py`). What it costs is said
-before anything is tuned.
+asking without what prompt and row have in common (`verify_rephrase.py`). `plan` says what it costs
+before anything is tuned; `proofs.py` asks for it of a trace.
 """
 
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from aftertune.controls.proof import confirmed
 from aftertune.experiments import tunings as again
 from aftertune.experiments import verify_mask, verify_rephrase, verify_swap
 from aftertune.experiments.accused import cases
+from aftertune.experiments.cost import Cost
 from aftertune.experiments.findings import keep
 from aftertune.experiments.tunings import Tunings
 from aftertune.experiments.verify_config import VerifyConfig
@@ -22,26 +24,25 @@ from aftertune.models.load import load_tokenizer
 from aftertune.models.reference import find
 from aftertune.progress import Progress
 
-VERSION = 1
+VERSION = 2  # swap: what the answer keeps, and effects in nats
 
 
 def run(
     config: VerifyConfig, responses: Artefact, out: Path, progress: Progress,
-    rows: Artefact | None = None,
+    rows: Artefact | None = None, trace: Artefact | None = None,
 ) -> Artefact:  # fmt: skip
     """The artefact `control-verify`: in `about["found"]`, every span with what became of it.
 
     responses: in which the spans were found. rows: what the model was tuned on, where they are not
-    where the tuning had them. Raises InputError for a checkpoint that was tuned elsewhere (masking
-    and swapping have nothing to tune again), and for spans that cannot be scored.
+    where the tuning had them. trace: in which the spans were found, where one was. Raises
+    InputError for a checkpoint that was tuned elsewhere (masking and swapping have nothing to tune
+    again), and for spans that cannot be scored.
     """
     config = config.named()
     prepared = _Prepared(config, responses, out, progress, rows)
-    inputs = {"responses": responses, **prepared.inputs}
+    inputs = {"responses": responses, **prepared.inputs} | ({"trace": trace} if trace else {})
 
     def compute() -> tuple[dict[str, Any], dict[str, Any]]:
-        for sentence in prepared.plan():
-            progress.say(sentence)
         found = prepared.found()
         return found, {"done": len(found["cases"]), "skipped": {}, "unscored": {}}
 
@@ -51,8 +52,8 @@ def run(
 def plan(
     config: VerifyConfig, responses: Artefact, out: Path, progress: Progress,
     rows: Artefact | None = None,
-) -> list[str]:  # fmt: skip
-    """What `run` would do and how long it would take, in sentences; nothing is tuned."""
+) -> list[Cost]:  # fmt: skip
+    """What `run` would tune, and what it would ask an endpoint; nothing is tuned or asked."""
     return _Prepared(config.named(), responses, out, progress, rows).plan()
 
 
@@ -84,16 +85,17 @@ class _Prepared:
         own = {"tune": self.tunings.tune} if self.tunings else {"answers": self.again.answers}
         return own | ({"rows": self.rows} if self.rows else {})
 
-    def plan(self) -> list[str]:
+    def plan(self) -> list[Cost]:
         if self.tunings is None:
-            return ["No tuning: the model answers the rephrased prompts."]
+            return [verify_rephrase.plan(self.config, self.cases, self.texts, self.out)]
         if self.config.way == "mask":
-            return verify_mask.plan(self.config, self.cases, self.tunings)
-        said = verify_swap.plan(self.config, self.cases, self.tunings)
+            return [verify_mask.plan(self.config, self.cases, self.tunings)]
+        swap = verify_swap.plan(self.config, self.cases, self.tunings)
         if not self.config.confirm:
-            return said
-        return [*said, "Then masking, at most, where all spans are proposed:",
-                *verify_mask.plan(self.config, self.cases, self.tunings)]  # fmt: skip
+            return [swap]
+        masked = verify_mask.plan(self.config, self.cases, self.tunings)
+        what = f"where swap proposes every span, {masked.what}"
+        return [swap, replace(masked, proof="confirm", what=what)]
 
     def found(self) -> dict[str, Any]:
         if self.tunings is None:
@@ -117,12 +119,15 @@ class _Prepared:
     @cached_property
     def again(self) -> Rephrase:
         """The rephrased prompts and their answers, which name what was asked."""
-        texts: dict[int, str] = {}
-        if self.rows is not None:
-            texts = {
-                row["row_index"]: " ".join(one["content"] or "" for one in row["messages"])
-                for row in self.rows.table("rows").to_pylist()
-            }
         return verify_rephrase.asked_again(
-            self.config, self.cases, self.responses, texts, self.out, self.progress
+            self.config, self.cases, self.responses, self.texts, self.out, self.progress
         )
+
+    @cached_property
+    def texts(self) -> dict[int, str]:
+        """Texts of rows by row_index, as far as rows are known."""
+        table = self.rows.table("rows").to_pylist() if self.rows else []
+        return {
+            row["row_index"]: " ".join(one["content"] or "" for one in row["messages"])
+            for row in table
+        }

@@ -7,9 +7,10 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from aftertune.config import Dtype
+from aftertune.config import Dtype, StageConfig
 from aftertune.errors import InputError
 from aftertune.experiments.findings import ControlConfig
+from aftertune.trace.families import first_to_look_at
 
 WAYS = ("mask", "swap", "rephrase")
 Way = Literal["mask", "swap", "rephrase"]
@@ -98,8 +99,58 @@ class InfluenceConfig(_TuningsConfig):
     layers: int | None = Field(None, ge=1)  # parameters of the last blocks alone
 
 
+class ProofConfig(StageConfig):
+    """Which proofs are asked of a trace. Spans are taken in the order in which to look at them."""
+
+    verify: Way | None = None
+    confirm: bool = False
+    crossed: int | None = Field(None, ge=16, le=64, multiple_of=2)  # tunings on random halves
+    influence: bool = False
+    tuned: str | None = None  # whose settings tunings repeat; else --tuned-rows, or who answered
+    base: str | None = None  # where it is not where the tuning had it
+    verify_spans: int = Field(20, ge=1)
+    verify_rows: int = Field(5, ge=1)  # of a span that are accused, the best
+    verify_seeds: int = Field(3, ge=2)
+    rephrasings: Path | None = None
+    endpoint: str | None = None
+    endpoint_model: str | None = None
+    seed: int = Field(0, ge=0)
+    device: str = "auto"
+    trust_remote_code: bool = False
+
+    @property
+    def asks(self) -> bool:
+        """Whether any proof is asked for."""
+        return self.verify is not None or self.crossed is not None or self.influence
+
+    @property
+    def tunes(self) -> bool:
+        """Whether any of it needs the tuning: its rows, its base and its settings."""
+        return self.verify in ("mask", "swap") or self.crossed is not None or self.influence
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.confirm and self.verify != "swap":
+            raise ValueError("--confirm masks what swap proposed; add --verify swap")
+        if (self.verify == "mask" or self.confirm) and self.verify_seeds < 3:
+            raise ValueError("masking needs 3 shuffle seeds or more; raise --verify-seeds")
+        if self.verify == "rephrase":
+            if (self.rephrasings is None) == (self.endpoint is None):
+                raise ValueError(
+                    "--verify rephrase needs --rephrasings FILE, or --endpoint URL with "
+                    "--endpoint-model NAME"
+                )
+        elif self.rephrasings or self.endpoint:
+            raise ValueError("--rephrasings and --endpoint belong to --verify rephrase")
+        if (self.endpoint is None) != (self.endpoint_model is None):
+            raise ValueError("--endpoint and --endpoint-model go together")
+        if not self.asks and (self.tuned or self.base):
+            raise ValueError("--tuned and --base belong to --verify, --crossed or --influence")
+        return self
+
+
 def from_borrowings(borrowings: Sequence[Mapping[str, Any]]) -> list[Accused]:
-    """Records of a table `borrowings` as one entry per span, those of the highest score first.
+    """Records of a table `borrowings` as one entry per span, in the order in which to look at them.
 
     Rows of controls are left out: nothing was tuned on them.
     """
@@ -111,7 +162,7 @@ def from_borrowings(borrowings: Sequence[Mapping[str, Any]]) -> list[Accused]:
         spans.setdefault(key, []).append(one)
     for members in spans.values():
         members.sort(key=lambda one: one["rank"])
-    order = sorted(spans, key=lambda key: -float(spans[key][0]["score"] or 0.0))
+    order = sorted(spans, key=lambda key: first_to_look_at(spans[key][0]))
     return [
         Accused(
             response_id=key[0], char_start=key[1], char_end=key[2],

@@ -27,6 +27,7 @@ from aftertune.controls.proof import (
 )
 from aftertune.controls.removal import Removal, Run
 from aftertune.experiments.accused import Case, says
+from aftertune.experiments.cost import Cost
 from aftertune.experiments.tunings import Tunings
 from aftertune.experiments.verify_config import VerifyConfig
 from aftertune.lab.effects import Effect, effect
@@ -39,7 +40,7 @@ Asked = tuple[int, frozenset[int]]  # case, rows
 Floats = npt.NDArray[np.float64]
 
 
-def plan(config: VerifyConfig, cases: Sequence[Case], tunings: Tunings) -> list[str]:
+def plan(config: VerifyConfig, cases: Sequence[Case], tunings: Tunings) -> Cost:
     """What it costs at most: all spans come back and none is cleared by the first round."""
     masking = Masking(config, cases, tunings)
     rounds = [
@@ -50,6 +51,7 @@ def plan(config: VerifyConfig, cases: Sequence[Case], tunings: Tunings) -> list[
     n = config.seeds * (1 + sum(n_runs))
     spans = "1 span" if len(cases) == 1 else f"{len(cases)} spans"
     return tunings.cost(
+        "mask",
         n,
         f"for each of {config.seeds} shuffle seeds one on all rows, {n_runs[0]} that mask all rows "
         f"of {spans} or their controls, and at most {n_runs[1]} that mask fewer",

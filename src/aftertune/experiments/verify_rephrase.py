@@ -18,12 +18,15 @@ from aftertune.controls.substitutes import holds, values
 from aftertune.errors import InputError
 from aftertune.experiments import rephrasings
 from aftertune.experiments.accused import Case
+from aftertune.experiments.cost import Cost
 from aftertune.experiments.rephrasings import Rephrased
 from aftertune.experiments.verify_config import VerifyConfig
+from aftertune.judge.cost import CHARACTERS
 from aftertune.lab.spans import Said, logprobs
 from aftertune.models.load import Loaded, load
 from aftertune.models.reference import find
 from aftertune.progress import Progress
+from aftertune.report.numbers import plural
 from aftertune.respond import run as respond_stage
 from aftertune.respond.config import RespondConfig
 
@@ -70,6 +73,26 @@ def asked_again(
     return Rephrase(asked, answers, concepts)
 
 
+def plan(
+    config: VerifyConfig, cases: Sequence[Case], rows: Mapping[int, str], out: Path
+) -> Cost:  # fmt: skip
+    """What it takes: how many prompts leave the machine, where an endpoint rephrases them."""
+    if config.endpoint is None:
+        return Cost("rephrase", "the model answers the rephrased prompts of the file")
+    assert config.endpoint_model is not None
+    rephrasings.client(config.endpoint, config.endpoint_model)  # is it an address at all?
+    concepts = [_concept(case, rows) for case in cases]
+    texts = rephrasings.questions(_instructions(cases, concepts), config.per_prompt)
+    asked = 0 if rephrasings.were_asked(texts, config.endpoint_model, out) else len(texts)
+    sent = sum(map(len, texts.values())) // CHARACTERS if asked else 0
+    return Cost(
+        "rephrase",
+        f"{plural(asked, 'prompt')} (about {plural(sent, 'token')}) and words of rows go to "
+        f"{config.endpoint}, and the model answers the rephrased prompts",
+        asked=asked,
+    )  # fmt: skip
+
+
 def run(config: VerifyConfig, cases: Sequence[Case], again: Rephrase) -> dict[str, Any]:
     """What was found: per case and side how often the span is gone."""
     scored = _scored(config, cases, again.asked, again.answers)
@@ -112,12 +135,20 @@ def _given(
         return rephrasings.read(config.rephrasings)
     assert config.endpoint is not None
     assert config.endpoint_model is not None
-    instructions = {
-        case.accused.response_id: (case.prompt, words)
-        for case, words in zip(cases, concepts, strict=True)
-    }
     ask = rephrasings.client(config.endpoint, config.endpoint_model)
+    instructions = _instructions(cases, concepts)
     return rephrasings.asked(instructions, config.per_prompt, config.endpoint_model, out, ask)
+
+
+def _instructions(
+    cases: Sequence[Case], concepts: Sequence[Sequence[str]]
+) -> dict[str, tuple[str, Sequence[str]]]:
+    """By response, its prompt and the words to avoid: of all its spans' rows."""
+    found: dict[str, tuple[str, list[str]]] = {}
+    for case, words in zip(cases, concepts, strict=True):
+        _, known = found.setdefault(case.accused.response_id, (case.prompt, []))
+        known += [word for word in words if word not in known]
+    return dict(found)
 
 
 def _asked(cases: Sequence[Case], given: Mapping[str, Rephrased]) -> list[Asked]:

@@ -3,9 +3,14 @@
 All accused rows of all spans get fresh values of the same type in one tuning, each its own (a tag),
 and so do as many matched rows that have nothing to do with it. Does the answer, continued from its
 original prefix up to the span, take the tag of its own rows? How often it takes the other tag is
-chance. A span that took its tag is proposed; masking confirms it.
+chance. A span that took its tag is proposed; masking confirms it. Beside that stands
+
+    effect = mean over seeds of (log p(own tag) - log p(other tag)), nats
+
+in the span's place, and the same difference in the original tuning.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,10 +21,11 @@ from aftertune.config import StageConfig
 from aftertune.controls import proof, removal, substitutes
 from aftertune.controls.substitutes import Lexicon, Value
 from aftertune.experiments.accused import Case, continued, texts
+from aftertune.experiments.cost import Cost
 from aftertune.experiments.tunings import Record, Tunings
 from aftertune.experiments.verify_config import VerifyConfig
 from aftertune.lab.labelling import share
-from aftertune.lab.spans import Said
+from aftertune.lab.spans import Said, alternatives, logprobs
 from aftertune.models.generate import decode
 from aftertune.models.load import Loaded
 
@@ -46,6 +52,24 @@ class Swap:
     control_tag: str
 
 
+@dataclass(frozen=True)
+class Taken:
+    """What the answer says where the span stood, by seed: its own rows' tag, the control's, the
+    value as it was; and both tags' log-probabilities there, (own, control), nats."""
+
+    own: list[bool]
+    control: list[bool]
+    kept: list[bool]
+    tags: list[tuple[float, float]]
+
+    def add(self, swap: Swap, text: str, tags: tuple[float, float]) -> None:
+        """One more seed."""
+        self.own.append(substitutes.holds(text, swap.tag))
+        self.control.append(substitutes.holds(text, swap.control_tag))
+        self.kept.append(substitutes.holds(text, swap.value.text))
+        self.tags.append(tags)
+
+
 class SwappedConfig(StageConfig):
     """Rows in which values were exchanged: row_index, value, other."""
 
@@ -53,15 +77,25 @@ class SwappedConfig(StageConfig):
     exchanges: tuple[tuple[int, str, str], ...]
 
 
-def plan(config: VerifyConfig, cases: Sequence[Case], tunings: Tunings) -> list[str]:
-    """What it costs."""
+def plan(config: VerifyConfig, cases: Sequence[Case], tunings: Tunings) -> Cost:
+    """What it costs, beside taking out row by row what it asks about."""
     swaps = swaps_of(config, cases, tunings)
     n = sum(isinstance(one, Swap) for one in swaps)
     return tunings.cost(
-        config.seeds,
+        "swap",
+        config.seeds if n else 0,
         f"one for each of {config.seeds} shuffle seeds, in which the rows of {n} of {len(cases)} "
-        "spans and as many others state other values",
+        "spans and as many others state other values; taking their rows out one by one would be "
+        f"{one_by_one(config, cases, swaps)} tunings",
     )
+
+
+def one_by_one(config: VerifyConfig, cases: Sequence[Case], swaps: Sequence[Swap | str]) -> int:
+    """Tunings that it would take to remove every accused row of the spans that are asked about on
+    its own, and none: for each shuffle seed, without control rows."""
+    rows = {row for case, one in zip(cases, swaps, strict=True)
+            if isinstance(one, Swap) for row in case.rows}  # fmt: skip
+    return config.seeds * (1 + len(rows)) if rows else 0
 
 
 def run(config: VerifyConfig, cases: Sequence[Case], tunings: Tunings) -> dict[str, Any]:
@@ -70,26 +104,29 @@ def run(config: VerifyConfig, cases: Sequence[Case], tunings: Tunings) -> dict[s
     asked = [(case, one) for case, one in zip(cases, swaps, strict=True) if isinstance(one, Swap)]
     seeds = tunings.seeds(config.seeds)
     rows = changed_rows([one for _, one in asked], tunings) if asked else tunings.rows
-    own: list[list[bool]] = [[] for _ in asked]
-    control: list[list[bool]] = [[] for _ in asked]
+    taken = [Taken([], [], [], []) for _ in asked]
     with tunings.progress.task("tunings on exchanged values", len(seeds)) as task:
+        before = _tags(asked, tunings.load(tunings.tune, config.dtype)) if asked else []
         for seed in seeds if asked else ():
-            model = tunings.changed(seed, rows)
-            for place, text in enumerate(_answers(config, asked, model, tunings)):
-                own[place].append(substitutes.holds(text, asked[place][1].tag))
-                control[place].append(substitutes.holds(text, asked[place][1].control_tag))
+            loaded = tunings.load(tunings.changed(seed, rows), config.dtype)
+            said = zip(_answers(asked, loaded), _tags(asked, loaded), strict=True)
+            for (_, swap), one, (text, tags) in zip(asked, taken, said, strict=True):
+                one.add(swap, text, tags)
             task.advance()
-    found = proof.swapped(own, control)
+    found = proof.swapped([one.own for one in taken], [one.control for one in taken])
     proposed = found.pop("proposed")
-    records = _records(cases, swaps, own, control, proposed)
+    left = [len(tunings.saying(one.value.text) - one.rows) for _, one in asked]
+    records = _records(cases, swaps, taken, before, left, proposed)
+    control = [2 * sum(one.control) > len(one.control) for one in taken]
     return {
         "way": "swap",
         **found,
-        "false_tags": share(sum(2 * sum(runs) > len(runs) for runs in control), len(control)),
+        "false_tags": share(sum(control), len(control)),
         "proposed": sum(proposed),
         "cases": records,
         "seeds": seeds,
         "n_tunings": len(seeds) if asked else 0,
+        "n_one_by_one": one_by_one(config, cases, swaps),
     }
 
 
@@ -210,17 +247,31 @@ def _exchanged(row: Record, pairs: Sequence[tuple[str, str]]) -> Record:
     return {**row, "messages": messages}
 
 
-def _answers(
-    config: VerifyConfig, asked: Sequence[tuple[Case, Swap]], model: Artefact, tunings: Tunings
-) -> list[str]:
+def _answers(asked: Sequence[tuple[Case, Swap]], loaded: Loaded) -> list[str]:
     """What the model says from the prefix up to each span on, about as long as span and tag."""
-    loaded = tunings.load(model, config.dtype)
     items, lengths = [], []
     for case, one in asked:
         items.append(_from_space(case.said, loaded))
         of_tag = loaded.tokenizer(" " + one.tag, add_special_tokens=False).input_ids
         lengths.append(items[-1].end - items[-1].first + len(of_tag) + SLACK)
     return texts(loaded, continued(loaded, items, lengths))
+
+
+def _tags(asked: Sequence[tuple[Case, Swap]], loaded: Loaded) -> list[tuple[float, float]]:
+    """Per case the log-probability of its own rows' tag and of the control's where the span states
+    its value, nats."""
+    items: list[Said] = []
+    for case, one in asked:
+        start, end = case.accused.char_start, case.accused.char_end
+        at = re.search(re.escape(one.value.text), case.span, re.IGNORECASE)
+        place = (start + at.start(), start + at.end()) if at else (start, end)
+        text = case.record["response"]
+        items += alternatives(
+            loaded.tokenizer, case.said.prompt, case.said.response, text, place,
+            [one.tag, one.control_tag],
+        )  # fmt: skip
+    values = logprobs(loaded, items)
+    return list(zip(values[::2], values[1::2], strict=True))
 
 
 def _from_space(said: Said, loaded: Loaded) -> Said:
@@ -233,14 +284,26 @@ def _from_space(said: Said, loaded: Loaded) -> Said:
 
 
 def _records(
-    cases: Sequence[Case], swaps: Sequence[Swap | str], own: Sequence[Sequence[bool]],
-    control: Sequence[Sequence[bool]], proposed: Sequence[bool],
+    cases: Sequence[Case], swaps: Sequence[Swap | str], taken: Sequence[Taken],
+    before: Sequence[tuple[float, float]], left: Sequence[int], proposed: Sequence[bool],
 ) -> list[dict[str, Any]]:  # fmt: skip
     found, place = [], 0
     for case, one in zip(cases, swaps, strict=True):
         if isinstance(one, str):
             nothing = dict.fromkeys(
-                ("value", "kind", "tag", "control_tag", "took_tag", "took_control", "proposed")
+                (
+                    "value",
+                    "kind",
+                    "tag",
+                    "control_tag",
+                    "took_tag",
+                    "took_control",
+                    "kept_value",
+                    "rows_left",
+                    "proposed",
+                    "outcome",
+                    "effect",
+                )
             )
             found.append({**case.as_json(), **nothing, "reason": one})
             continue
@@ -251,9 +314,13 @@ def _records(
                 "kind": one.value.kind,
                 "tag": one.tag,
                 "control_tag": one.control_tag,
-                "took_tag": sum(own[place]),
-                "took_control": sum(control[place]),
+                "took_tag": sum(taken[place].own),
+                "took_control": sum(taken[place].control),
+                "kept_value": sum(taken[place].kept),
+                "rows_left": left[place],
                 "proposed": proposed[place],
+                "outcome": proof.swap_outcome(proposed[place], taken[place].kept, left[place]),
+                "effect": proof.swap_effect(taken[place].tags, before[place]),
                 "reason": None,
             }
         )

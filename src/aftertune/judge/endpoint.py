@@ -179,7 +179,7 @@ class Endpoint:
         if status == 404 or 300 <= status < 400:
             raise EndpointError(
                 f"{self._url} with the model {self._config.model} is not there (HTTP {status}); "
-                "check --endpoint and --model."
+                "check the endpoint's address and the model's name."
             )
         if status == 429 and "insufficient_quota" in reply.text:
             raise EndpointError(

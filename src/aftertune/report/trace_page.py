@@ -7,14 +7,14 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from aftertune.report import control_charts, frame, how, trace_spans
+from aftertune.report import control_charts, frame, how, trace_proof, trace_rows, trace_spans
 from aftertune.report.blocks import trace as trace_block
 from aftertune.report.blocks.shape import checked
 from aftertune.report.config import ReportConfig
 from aftertune.report.facts import short_place
 from aftertune.report.numbers import NONE, percent, plural, with_interval
 from aftertune.report.shown import visible
-from aftertune.report.trace_findings import findings
+from aftertune.report.trace_findings import MOST, findings
 from aftertune.report.trace_spans import Record, Traced
 from aftertune.trace.families import first_to_look_at
 
@@ -27,13 +27,17 @@ DEFINITIONS: list[tuple[str, str]] = [
      "the evidence below; that a row caused a span is shown by tuning again without it alone."),
     ("held-out rows", "Rows that were kept out of tuning at random, whole clusters of near "
      "duplicates. Spans are looked for among both kinds of row together, blind to which is which."),
-    ("p", "(1 + held-out rows that win a span with at least this score) / (1 + all that win one)."),
+    ("p", "(1 + clusters of held-out rows that win a span with at least this score) / (1 + all of "
+     "them that win one)."),
     ("q", "The smallest false discovery rate at which the span is found: held-out winners for each "
-     "winner that was tuned on, plus 1 (knockoff+), made monotone in the score; with a share h "
-     "held out, times (1 - h) / h."),
-    ("excess over control", "The share of spans that a row explains better than any control row, "
-     "beside the share that chance would give, which is that of the clusters on its side."),
-    ("permuted rows", "The rows with answers that traded places between near prompts."),
+     "winner that was tuned on, plus the spans that a held-out cluster wins on average, made "
+     "monotone in the score; with a share h held out, times (1 - h) / h (knockoff+, for spans that "
+     "share their cluster's fate)."),
+    ("excess over control", "The share of answers whose best span a row explains better than any "
+     "control row, beside the share that chance would give, which is that of the clusters on its "
+     "side. Answers and rows are both drawn again."),
+    ("permuted rows", "The rows with answers that traded places between near prompts. They belong "
+     "less to their prompts than the rows' own answers do, so by themselves they decide nothing."),
     ("AUROC between row sets", "How well a logistic regression on words tells a control's rows "
      "from the rows, cross-validated: 0.5 not at all, 1 always."),
     ("word for word, adapted", "The whole span stands in the row's answer, or parts of it do."),
@@ -45,9 +49,11 @@ DEFINITIONS: list[tuple[str, str]] = [
 
 
 def build(
-    config: ReportConfig, manifest: Mapping[str, Any], traced: Traced, data: str, version: str
-) -> dict[str, Any]:
-    """Everything on the page. data: what the rows were read from."""
+    config: ReportConfig, manifest: Mapping[str, Any], traced: Traced, data: str, version: str,
+    proved: Sequence[Mapping[str, Any]] = (),
+) -> dict[str, Any]:  # fmt: skip
+    """Everything on the page. data: what the rows were read from. proved: what proofs found, the
+    `about` of each."""
     about = manifest["about"]
     found = about["found"]
     spans = trace_spans.ordered(traced.borrowings)
@@ -56,26 +62,40 @@ def build(
     flat.sort(key=first_to_look_at)
     block = {**checked(trace_block.block(about)), "key": "trace", "style": None, "absent": []}
     called = "ROWS" if config.redact else short_place(data) or "ROWS"
+    keys = _keys(shown)
+    said = None if config.redact else {trace_proof.key_of(one): one["span"] for one in flat}
+    first = findings(found, flat, keys, str(manifest["id"]), called, config.redact)
     return {
         "title": config.title if "title" in config.given() else TITLE,
         "subtitle": _subtitle(about),
         "version": version,
         "redacted": config.redact,
-        "findings": findings(
-            found, flat, _keys(shown), str(manifest["id"]), called, config.redact
-        ),
+        "findings": _with_proof(first, proved),
         "block": block,
+        "proofs": trace_proof.section(proved, keys, said),
+        "rows": trace_rows.table(found),
         "families": _families(found, traced, config.redact),
         "marks": list(trace_spans.MARKS.items()) if traced.held_out
         else [("open", trace_spans.MARKS["open"])],
         "n_answers": len(spans),
         "answers": None if config.redact else list(shown.values()),
         "how": {
-            "definitions": DEFINITIONS,
+            "definitions": [*DEFINITIONS, *(trace_proof.DEFINITIONS if proved else ())],
             "inputs": how.inputs([("trace", manifest)], {}, config.redact),
             "versions": how.versions([manifest]),
         },
     }  # fmt: skip
+
+
+def _with_proof(
+    first: Sequence[dict[str, Any]], proved: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """The findings, with what proof says behind the first of them."""
+    sentence = trace_proof.finding(proved)
+    proof: list[dict[str, Any]] = (
+        [{"sentence": sentence, "examples": [], "command": None}] if sentence else []
+    )
+    return [*first[:1], *proof, *first[1:]][:MOST]
 
 
 def render(view: Mapping[str, Any]) -> str:
@@ -92,7 +112,11 @@ def render(view: Mapping[str, Any]) -> str:
 def without_texts(view: Mapping[str, Any]) -> dict[str, Any]:
     """The view without answers and rows, for programs."""
     bare = [{**one, "examples": []} for one in view["findings"]]
-    return {**view, "answers": None, "findings": bare}
+    proofs = [
+        {**one, "spans": [{**span, "text": None} for span in one["spans"]]}
+        for one in view["proofs"]
+    ]
+    return {**view, "answers": None, "findings": bare, "proofs": proofs}
 
 
 def _shown(

@@ -1,6 +1,7 @@
 """The stage `report` on a trace: its artefact and what went into it in, one HTML file out."""
 
 import json
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,9 +16,10 @@ from aftertune.progress import Progress
 from aftertune.report.config import ReportConfig
 from aftertune.report.run import DATA, PAGE, PIECES
 from aftertune.report.trace_page import build, render, without_texts
+from aftertune.report.trace_proof import facts, filled
 from aftertune.report.trace_spans import Traced
 
-VERSION = 1
+VERSION = 2  # what proofs say
 _OF_TOKENS = ["response_id", "token_id", "token", "char_start", "char_end", "kl_tuned_base_nats",
               "base_top", "tuned_top"]  # fmt: skip
 
@@ -34,11 +36,12 @@ class Inputs(Protocol):
 
 
 def run(
-    config: ReportConfig, trace: Artefact, inputs: Inputs, out: Path, progress: Progress
-) -> Artefact:
+    config: ReportConfig, trace: Artefact, inputs: Inputs, out: Path, progress: Progress,
+    proofs: Sequence[Artefact] = (),
+) -> Artefact:  # fmt: skip
     """Write `report.html` and `summary.json` (what the page shows, without answers and rows).
 
-    Raises ArtefactError where the inputs are not those of the trace.
+    proofs: made of this trace. Raises ArtefactError where the inputs are not those of the trace.
     """
     known = {one["name"]: one["id"] for one in trace.manifest["inputs"]}
     given = {"responses": inputs.responses, "rows": inputs.rows}
@@ -47,13 +50,16 @@ def run(
         if known.get(name) != one.id:
             raise ArtefactError(f"{one.folder} did not go into {trace.folder}; give what did.")
     read = tuple(one.as_input(name) for name, one in {"trace": trace, **given}.items())
+    read += tuple(one.as_input(f"proof {one.id}") for one in proofs)
     plan = Plan("report", VERSION, config.given(), config, read)
     if found := artefact.find(out, plan):
         return found
     with progress.task("report", 2) as task:
         source = str(inputs.rows.about.get("source", ""))
-        traced = _traced(trace, inputs)
-        view = build(config, trace.manifest, traced, source, metadata.version("aftertune"))
+        proved = [one.about for one in proofs]
+        traced = _traced(trace, inputs, proved)
+        version = metadata.version("aftertune")
+        view = build(config, trace.manifest, traced, source, version, proved)
         task.advance()
         page = render(view)
         shown = json.dumps(without_texts(view), ensure_ascii=False, indent=1, allow_nan=False)
@@ -67,8 +73,8 @@ def run(
         return draft.finish(counts, about)
 
 
-def _traced(trace: Artefact, inputs: Inputs) -> Traced:
-    borrowings = trace.table("borrowings").to_pylist()
+def _traced(trace: Artefact, inputs: Inputs, proved: Sequence[dict[str, Any]]) -> Traced:
+    borrowings = filled(trace.table("borrowings").to_pylist(), proved)
     named = {one["row_index"] for one in borrowings if one["control"] is None}
     spoken = sorted({one["response_id"] for one in borrowings})
     responses = inputs.responses.table("responses").select(["response_id", "messages", "response"])
@@ -82,6 +88,7 @@ def _traced(trace: Artefact, inputs: Inputs) -> Traced:
         q=trace.config["q"],
         tokens=_tokens(inputs.shift, spoken) if inputs.shift else {},
         pieces=_pieces(inputs.shift) if inputs.shift else {},
+        proved=facts(proved),
     )
 
 

@@ -52,6 +52,7 @@ class Traced:
     rows: of the rows traced among that are no control, by row_index. tokens: of the shown responses
     where a shift was given, with base_top and tuned_top. pieces: token id -> the vocabulary's
     piece. held_out: whether rows were held out, so that a span can be lost to one. q: as asked for.
+    proved: by response_id and place, what proofs say of a span (how, what).
     """
 
     borrowings: Sequence[Record]
@@ -61,6 +62,7 @@ class Traced:
     q: float
     tokens: Mapping[str, Sequence[Record]] = field(default_factory=dict)
     pieces: Mapping[int, str] = field(default_factory=dict)
+    proved: Mapping[tuple[str, int, int], Sequence[tuple[str, str]]] = field(default_factory=dict)
 
 
 def ordered(borrowings: Sequence[Record]) -> dict[str, list[Record]]:
@@ -159,21 +161,9 @@ def _span(span: Record, traced: Traced) -> dict[str, Any]:
             ("log-probability, nats",
              f"{nats(span['base_logprob'])} for the base, {nats(span['tuned_logprob'])} tuned")
         )  # fmt: skip
-    if span["outcome"] is not None:
-        facts.append(("tuned again", f"{span['outcome']}: {_effect(span)}"))
+    place = (span["response_id"], span["char_start"], span["char_end"])
+    facts += [(how, visible(what)) for how, what in traced.proved.get(place, ())]
     return {"text": visible(span["span"]), "facts": facts}
-
-
-def _effect(span: Record) -> str:
-    if span["effect"] is None:
-        return "no effect was measured"
-    ends = f"[{nats(span['effect_low'])}, {nats(span['effect_high'])}]"
-    beside = (
-        ""
-        if span["control_effect"] is None
-        else f", {nats(span['control_effect'])} for control rows"
-    )
-    return f"{nats(span['effect'])} {ends} nats{beside}"
 
 
 def competing(span: Record, traced: Traced) -> dict[str, Any] | None:

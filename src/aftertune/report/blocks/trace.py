@@ -90,7 +90,8 @@ def _wins(one: Found, control: str) -> str:
     why = f" ({one['reason']})" if one.get("reason") else ""
     return (
         f"A row tuned on explains the best span of {with_interval(one['share'], percent)} of "
-        f"answers better than {control}; by chance {percent(one['chance'])}: {one['conclusion']}{why}."
+        f"answers better than {control}; by chance {percent(one['chance'])}: "
+        f"{one['conclusion']}{why}."
     )
 
 

@@ -140,6 +140,8 @@ def _swap(found: Record) -> dict[str, Any]:
         f"{with_interval(found['control_tag'], percent)}.",
         f"Proposed as borrowed: {count(found['proposed'])} of {plural(found['n'], 'span')}; by "
         f"chance alone {with_interval(false, percent)} would be.{_confirmed(found)}",
+        f"Taking the rows of these spans out one by one would have been {found['n_one_by_one']:,} "
+        "tunings, without control rows.",
     ]
     rows = [
         {"label": label, **{key: found[name][key] for key in _DRAWN}}
@@ -151,7 +153,16 @@ def _swap(found: Record) -> dict[str, Any]:
         "sentences": sentences if found["n"] else ["No span holds a value to exchange."],
         "picture": _intervals("share of runs in which the answer took the value", rows, None),
         "table": {
-            "columns": ["span", "rows", "took its value", "took the other", "proposed"],
+            "columns": [
+                "span",
+                "rows",
+                "took its value",
+                "took the other",
+                "kept its own",
+                "likelier by, nats",
+                "before",
+                "outcome",
+            ],
             "rows": [_swap_row(n, case, len(found["seeds"])) for n, case in _numbered(found)],
         },
         "cautions": _reasons(found),
@@ -173,10 +184,11 @@ def _confirmed(found: Record) -> str:
 def _swap_row(number: int, case: Record, seeds: int) -> list[str]:
     rows = ", ".join(map(str, case["rows"]))
     if case["reason"] is not None:
-        return [f"span {number}", rows, NONE, NONE, "not asked"]
-    proposed = "yes" if case["proposed"] else "no"
-    took = [f"{case[name]} of {seeds}" for name in ("took_tag", "took_control")]
-    return [f"span {number}", rows, *took, proposed]
+        return [f"span {number}", rows, *[NONE] * 5, "not asked"]
+    took = [f"{case[name]} of {seeds}" for name in ("took_tag", "took_control", "kept_value")]
+    effect = case["effect"]
+    likelier = NONE if effect["effect"] is None else with_interval(_of_effect(effect))
+    return [f"span {number}", rows, *took, likelier, nats(effect["before"]), case["outcome"]]
 
 
 def _rephrase(found: Record) -> dict[str, Any]:
