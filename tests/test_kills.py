@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,8 @@ class Zygote:
         pid = int(self.process.stdout.readline())
         if kill_after is not None:
             time.sleep(kill_after)
-            os.kill(pid, signal.SIGKILL)  # a child that has ended is still waited for
+            with suppress(ProcessLookupError):  # it ended before
+                os.kill(pid, signal.SIGKILL)
         return int(self.process.stdout.readline())
 
 

@@ -105,8 +105,11 @@ def test_discoveries_and_their_truth_by_hand():
 def test_spans_of_one_cluster_count_once():
     one = split([found_span(5.0 + n) for n in range(40)])
     won = rates.winners(one, None, None)
-    assert len(rates.discoveries(won, 0.5, "spans")) == 40
-    assert rates.discoveries(won, 0.5, "clusters") == []  # one cluster proves nothing: q = 1
+    for units in ("spans", "clusters"):
+        assert rates.discoveries(won, 0.5, units) == []  # one cluster proves nothing: q = 1
+    apart = [{**winner, "cluster": number} for number, winner in enumerate(won)]
+    for units in ("spans", "clusters"):
+        assert len(rates.discoveries(apart, 0.5, units)) == 40
 
 
 def test_a_row_that_was_never_trained_on_is_false():

@@ -145,7 +145,7 @@ def test_without_lm_eval_one_sentence_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(harness_run.util, "find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match=r'pip install "aftertune\[harness\]"'):
+    with pytest.raises(ConfigError, match=r'pip install "aftertune\[lm-eval\]"'):
         harness_run.run(HarnessConfig(model="x", tasks="arc_easy"), tmp_path, Silent())
 
 
