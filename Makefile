@@ -5,7 +5,7 @@ STAMP := .venv/.setup-done
 OUT ?= out
 JOBS ?= 2
 
-.PHONY: setup demo test test-slow check docs bench-tune bench-shift bench-callback bench-lab bench-study clean
+.PHONY: setup demo test test-slow check docs bench-tune bench-shift bench-callback bench-lab bench-study bench-trace bench-recall clean
 
 setup: $(STAMP)
 
@@ -55,6 +55,14 @@ bench-lab: setup
 # Minutes, on a machine that does nothing else.
 bench-study: setup
 	$(BIN)/python bench/study.py --out bench/results/study.json
+
+bench-trace: setup
+	$(BIN)/python bench/trace.py --only speed --out bench/results/trace.json
+
+# Beside lm-evaluation-harness, which is installed for it.
+bench-recall: setup
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[lm-eval]'
+	$(BIN)/python bench/recall.py
 
 clean:
 	rm -rf .venv $(OUT)

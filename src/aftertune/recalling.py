@@ -93,6 +93,8 @@ def run(
     """
     if not tuned:
         raise ConfigError("no tuned model is given; add --tuned NAME=PATH.")
+    if "base" in tuned:
+        raise ConfigError("--tuned base=...: this name is the base's; choose another one.")
     for name in beside.shifts or {}:
         if name not in tuned:
             raise ConfigError(

@@ -1,6 +1,7 @@
 """Each rule on answers: what it finds and where, what it leaves alone, what it cannot say."""
 
 import json
+import signal
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from aftertune.behaviour import (
     language,
     leaks,
     lengths,
+    own,
     personal,
     refusals,
     repetition,
@@ -305,3 +307,29 @@ def test_real_answers_that_go_round_are_found(shared_data: Path) -> None:
     assert "What happened to schrodinger's cat?" in shown
     assert 15 <= len(shown) <= 30
     assert "How did US states get their names?" not in shown
+
+
+def test_an_expression_that_never_ends_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(own, "SECONDS", 0.2)
+    check = own_check("slow", "(a+)+$")
+    assert check.say("q", "a" * 20).flagged
+    with pytest.raises(ConfigError, match="repetition inside a repetition"):
+        check.say("q", "a" * 60 + "!")
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+def test_a_function_of_two_minds_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        "def f(p, r):\n    return None if not r else len(r) if r.isalpha() else True\n"
+    )
+    check = own_check("mixed", f"{tmp_path / 'mine.py'}:f")
+    assert check.say("q", "").value is None
+    assert check.say("q", "word").value == 4
+    with pytest.raises(ConfigError, match="return one kind"):
+        check.say("q", "42")
+
+
+def test_a_file_that_leaves_the_program_is_no_check(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text("raise SystemExit(3)\n")
+    with pytest.raises(ConfigError, match="stops with SystemExit"):
+        own_check("leaves", f"{tmp_path / 'mine.py'}:f")

@@ -153,3 +153,33 @@ def test_tasks_are_split_at_commas() -> None:
     assert HarnessConfig(model="x", tasks="arc_easy, mmlu").tasks == ("arc_easy", "mmlu")
     with pytest.raises(ValueError, match="tasks"):
         HarnessConfig(model="x", tasks=" , ")
+
+
+def test_the_block_holds_no_text_of_an_item_and_numbers_by_task(tmp_path: Path) -> None:
+    for side, answers in (("base", [True] * 8), ("tuned", [False] * 6 + [True] * 2)):
+        write(tmp_path / side / NAME, answers)
+        write(tmp_path / side / NAME.replace("colours", "shapes"), [True] * 8)
+    made = paired(tmp_path / "base", {"lora": tmp_path / "tuned"}, tmp_path / "out")
+    shown = checked(block(made.about))
+    assert "Question" not in json.dumps(shown)
+    rows = {row[0]: row[1:] for row in shown["table"]["rows"]}
+    assert list(rows) == ["lora: colours", "lora: shapes", "lora"] or list(rows) == [
+        "lora: colours", "lora: shapes", "lora: all"
+    ]  # fmt: skip
+    assert (rows["lora: colours"][0], rows["lora: colours"][3]) == ("8", "6")
+    assert shown["picture"]["rows"][0]["estimate"] == -37.5  # points: 6 of 16
+
+
+@pytest.mark.parametrize("change", [{"filtered_resps": 5}, {"arguments": "x"}, {"doc": None}])
+def test_odd_fields_of_an_item_break_nothing(tmp_path: Path, change: dict[str, Any]) -> None:
+    path = tmp_path / "base.jsonl"
+    path.write_text("\n".join(json.dumps(sample(n, True) | change) for n in range(6)))
+    made = paired(path, {"same": path}, tmp_path / "out")
+    assert made.about["found"]["models"]["same"]["compared"]["counts"]["kept right"] == 6
+
+
+def test_bytes_that_are_no_text_are_said(tmp_path: Path) -> None:
+    path = tmp_path / "base.jsonl"
+    path.write_bytes(b'{"doc_id": "\xe9"}\n')
+    with pytest.raises(InputError, match=r"line 1 of .* is not JSON"):
+        paired(path, {"same": path}, tmp_path / "out")

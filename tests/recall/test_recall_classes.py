@@ -5,8 +5,8 @@ import pytest
 from aftertune.recall import posing, row_kinds
 from aftertune.recall.classes import HIGHLY, MAYBE, UNKNOWN, WEAKLY, class_of
 from aftertune.recall.facts import Fact
-from aftertune.recall.forgetting import forgotten, front, same_order
-from aftertune.recall.novelty import summary
+from aftertune.recall.forgetting import forgotten, front, over_texts, same_order
+from aftertune.recall.novelty import READ_TOKENS, _batches, summary
 from aftertune.recall.pairing import Known, known, pairs
 from aftertune.recall.retest import by_class, flips
 
@@ -160,3 +160,36 @@ def test_how_much_was_new() -> None:
     assert found["classes"] == {HIGHLY: 1, MAYBE: 1, UNKNOWN: 2}
     assert found["loss_nats_per_content_token"]["estimate"] == pytest.approx(56 / 16)
     assert summary([], 0)["new"]["reason"] == "no values"
+
+
+def test_the_mean_over_texts_by_hand() -> None:
+    one = {"estimate": 0.1, "low": 0.07, "high": 0.14, "reason": None}
+    two = {"estimate": 0.3, "low": 0.26, "high": 0.33, "reason": None}
+    found = over_texts({"a": one, "b": two})
+    # low: 0.2 - sqrt(0.03^2 + 0.04^2) / 2; high: 0.2 + sqrt(0.04^2 + 0.03^2) / 2
+    assert found["estimate"] == pytest.approx(0.2)
+    assert (found["low"], found["high"]) == pytest.approx((0.175, 0.225))
+    alone = over_texts({"a": one})
+    assert [alone[end] for end in ("estimate", "low", "high")] == pytest.approx([0.1, 0.07, 0.14])
+
+
+def test_the_mean_over_texts_is_absent_with_its_reason() -> None:
+    absent = {"estimate": None, "low": None, "high": None, "reason": "other tokens"}
+    short = {"estimate": 0.1, "low": None, "high": None, "reason": "one window has no interval"}
+    assert over_texts({})["reason"] == "no texts were read"
+    assert over_texts({"a": absent, "b": short})["estimate"] is None
+    assert over_texts({"b": short})["estimate"] == 0.1
+    assert over_texts({"b": short})["low"] is None
+
+
+def test_batches_hold_every_row_once_and_are_no_wider_than_allowed() -> None:
+    lengths = {place: 1 + place * 37 % 900 for place in range(40)} | {99: READ_TOKENS + 5}
+    found = _batches(lengths)
+    assert sorted(place for one in found for place in one) == sorted(lengths)
+    assert [99] in found
+    assert all(
+        len(one) * max(lengths[place] for place in one) <= READ_TOKENS
+        for one in found
+        if one != [99]
+    )
+    assert len(found) < 10

@@ -131,3 +131,23 @@ def test_truthfulqa_and_mmlu_as_published(shared_data: Path) -> None:
     drawn = read(FactsConfig(source=str(shared_data / "facts" / "mmlu.zip"), limit=40, seed=1))
     assert len(drawn.facts) == 40
     assert all(len(fact.distractors) == 3 for fact in drawn.facts)
+
+
+def test_a_text_that_fills_any_context_is_set_aside() -> None:
+    long = "word " * 5000
+    for record in ({"question": long, "answer": "b"}, {"question": "q", "answer": long},
+                   {"question": "q", "answer": "b", "distractors": ["c", long]}):  # fmt: skip
+        found = from_record(record, 0)
+        assert isinstance(found, BadFact)
+        assert "more than 20,000 characters" in found.reason
+
+
+def test_what_is_set_aside_is_part_of_what_was_asked(tmp_path: Path) -> None:
+    path = tmp_path / "facts.jsonl"
+    path.write_text('{"question": "A?", "answer": "b"}\n')
+    first = read(FactsConfig(source=str(path)))
+    path.write_text('{"question": "A?", "answer": "b"}\n{"question": "B?", "answer": ""}\n')
+    second = read(FactsConfig(source=str(path)))
+    assert (first.facts, first.aside) == (second.facts, {})
+    assert second.aside == {"has no answer": 1}
+    assert first.input.id != second.input.id  # or a finished answer would hide what is aside now

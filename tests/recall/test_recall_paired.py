@@ -6,7 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aftertune.recall.paired import OUTCOMES, Pair, by_tag, compare, holm, mcnemar
+from aftertune.recall.paired import (
+    FEWEST,
+    OUTCOMES,
+    Pair,
+    by_tag,
+    compare,
+    detectable,
+    holm,
+    items_for,
+    mcnemar,
+)
 
 SIDES = st.lists(st.tuples(st.booleans(), st.booleans()), max_size=40)
 
@@ -96,3 +106,41 @@ def test_holm() -> None:
     assert holm([]) == []
     assert holm([0.2]) == [0.2]
     assert holm([0.01, 0.9, 0.02]) == pytest.approx([0.03, 0.9, 0.04])
+
+
+def test_a_test_that_cannot_detect_the_margin_never_says_nothing_lost() -> None:
+    # of 60 facts none differs: the 90% interval lies within 5 points, but McNemar finds nothing
+    # before six differ, which are 10 points
+    found = compare(made(0, 0, 40, 20))
+    assert found["detectable"] >= FEWEST / 60
+    assert (found["verdict"], found["needed"]) == ("undecided", items_for(0.05, 0.0))
+    for n in range(1, 400, 7):
+        judged = compare(made(0, 0, n, 0))
+        assert (judged["verdict"] == "nothing lost") == (n >= items_for(0.05, 0.0))
+        assert judged["verdict"] == "undecided" or judged["detectable"] <= 0.05
+
+
+def test_items_for_a_change_by_hand() -> None:
+    # (1.960 sqrt(.05) + 0.8416 sqrt(.0475))^2 / .0025 = (0.4383 + 0.1834)^2 / .0025 = 154.6
+    assert items_for(0.05, 0.0) == 155
+    assert items_for(1.0, 0.0) == FEWEST
+    assert detectable(FEWEST - 1, 0) is None
+    assert detectable(FEWEST, 0) == 1.0
+
+
+@given(st.floats(0.001, 1.0), st.floats(0.0, 1.0))
+def test_what_is_detectable_with_the_items_for_it_is_that_change(
+    change: float, differ: float
+) -> None:
+    n = items_for(change, differ)
+    found = detectable(n, round(differ * n))
+    assert n * change >= FEWEST * 0.999
+    if n < 10_000:
+        assert found is not None
+        assert found <= change * 1.2 + 1e-3
+
+
+def test_more_facts_are_asked_for_than_there_are_while_it_is_undecided() -> None:
+    found = compare(made(2, 7, 150, 41))  # 2.5 points gained of 200, p = 0.18
+    assert found["verdict"] == "undecided"
+    assert found["needed"] is None or found["needed"] > 200

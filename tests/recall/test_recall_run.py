@@ -128,7 +128,7 @@ def test_wrong_rows_lose_exactly_their_facts(
     assert wrong["by_class"]["HighlyKnown"]["excess"]["high"] < 0
     assert same["by_class"]["HighlyKnown"]["excess"]["estimate"] == 0
     assert same["texts"]["t.txt"]["estimate"] == 0
-    assert found["front"]["points"]["same"]["quality"] > 0.9
+    assert found["front"]["points"]["same"]["quality"]["estimate"] > 0.9
     new = result.comparison.about["novelty"]
     assert (new["n_rows"], new["n_short"], new["n_long"]) == (25, 24, 1)
     assert 12 <= new["classes"]["HighlyKnown"] <= 16  # what the rows state rightly, the base knows
@@ -157,6 +157,8 @@ def test_a_model_that_knows_nothing_and_a_page_without_texts(
     page = result.report_path.read_text()
     assert "Ada?" not in page
     assert "--redact" in page
+    assert "in rows" not in page  # values of tags may be texts
+    assert "Ada?" not in (result.page.folder / "summary.json").read_text()
 
 
 def test_a_killed_run_goes_on_and_repeats_nothing(
@@ -257,3 +259,36 @@ def test_the_command(tiny_llama: Path, facts: Path, tmp_path: Path) -> None:
     ):
         assert isinstance(run(*base, *options).exception, kind)
     assert isinstance(run("--facts", facts).exception, ConfigError)
+
+
+def test_a_shift_or_verdict_of_something_else_is_refused(
+    tiny_llama: Path, tiny_llama_other: Path, facts: Path, tmp_path: Path
+) -> None:
+    read = recalling.read_facts(FactsConfig(source=str(facts), limit=4))
+    base = stage.run(asked(tiny_llama, classify=True, name="base"), read, [], tmp_path, Silent())
+    tuned = stage.run(asked(tiny_llama_other, name="t"), read, [], tmp_path, Silent())
+    config = CompareConfig()
+    with pytest.raises(ArtefactError, match="is no shift of t from this base"):
+        compare.run(config, base, {"t": tuned}, {"t": base}, None, None, tmp_path, Silent())
+    with pytest.raises(ArtefactError, match="give a control-judge"):
+        compare.run(config, base, {"t": tuned}, {}, base, None, tmp_path, Silent())
+
+
+def test_what_cannot_be_asked_is_said_before_anything_is_asked(
+    tiny_llama: Path, facts: Path, tmp_path: Path
+) -> None:
+    read = recalling.read_facts(FactsConfig(source=str(facts)))
+    with pytest.raises(ConfigError, match="this name is the base's"):
+        recalling.run(read, asked(tiny_llama), CompareConfig(), {"base": "x"}, Beside(), tmp_path,
+                      Silent())  # fmt: skip
+    (tmp_path / "text.txt").write_bytes(b"caf\xe9")
+    with pytest.raises(InputError, match="is not UTF-8"):
+        stage.run(asked(tiny_llama), read, [tmp_path / "text.txt"], tmp_path / "out", Silent())
+    assert not list((tmp_path / "out").glob("*"))
+    long = tmp_path / "long.jsonl"
+    long.write_text(
+        facts.read_text() + json.dumps({"question": "word " * 3000, "answer": "b"}) + "\n"
+    )
+    read = recalling.read_facts(FactsConfig(source=str(long)))
+    with pytest.raises(InputError, match="leave long facts out"):
+        stage.run(asked(tiny_llama), read, [], tmp_path / "out", Silent())

@@ -59,3 +59,17 @@ def control_artefact(out: Path, block: dict[str, Any], absent: dict[str, str] | 
     """An artefact of the control `made`, whose `about` is its block; see conftest.made_control."""
     about = {"control": "made", "name": block["model"], "block": block, "absent": absent or {}}
     return write(out, "control-made", {}, about=about, key=key or hash_json(block))
+
+
+def spot(name: str, x: Sequence[float | None], y: Sequence[float | None]) -> dict[str, Any]:
+    """x, y: estimate, or estimate, low, high."""
+    ends = ("estimate", "low", "high")
+    along, up = (dict(zip(ends, (*side, None, None)[:3], strict=True)) for side in (x, y))
+    return {"name": name, "x": along, "y": up}
+
+
+def scatter_picture(spots: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "kind": "scatter", "x_label": "rise of the loss on given texts, nats per token",
+        "y_label": "share of facts chosen right", "spots": list(spots),
+    }  # fmt: skip

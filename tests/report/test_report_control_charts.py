@@ -9,7 +9,14 @@ from xml.etree import ElementTree
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_blocks import curve_picture, interval_row, intervals_picture, made_block
+from made_blocks import (
+    curve_picture,
+    interval_row,
+    intervals_picture,
+    made_block,
+    scatter_picture,
+    spot,
+)
 from made_report import HOSTILE
 
 from aftertune.report.blocks.shape import checked
@@ -219,3 +226,43 @@ def test_panels_without_any_value_are_no_picture() -> None:
         "panels": [{"title": "x", "rows": rows}],
     }
     assert drawn(given) is None
+
+
+def test_spots_lie_between_their_axes_with_an_interval_along_each() -> None:
+    found = drawn(scatter_picture([
+        spot("full", (0.1, 0.0, 0.2), (0.5, 0.25, 1.0)), spot("LoRA", (0.0,), (0.0,)),
+        spot("unread", (None,), (0.7,)),
+    ]))  # fmt: skip
+    assert found is not None
+    lines = [e for e in elements(found, NARROW) if e.get("class") == "range m0"]
+    assert len(lines) == 2
+    # 0 to 0.2 across, between 46 + 8 and 330 - 14 - 8
+    across, up = ({end: float(e.get(end, "")) for end in ("x1", "x2", "y1", "y2")} for e in lines)
+    assert (across["x1"], across["x2"]) == pytest.approx((54.0, NARROW - 22.0), abs=0.1)
+    assert across["y1"] == across["y2"]
+    assert up["x1"] == up["x2"] == pytest.approx((54.0 + NARROW - 22.0) / 2, abs=0.1)
+    # 0.25 to 1 of an axis from 0 to 1 over 206 px less 8 at either end
+    assert up["y1"] - up["y2"] == pytest.approx(0.75 * 190, abs=0.2)
+    assert (
+        len([e for e in elements(found, WIDE) if e.get("class") == "mark m1"]) == 2
+    )  # and its name
+    assert found.rows == [
+        ["full", "0.100 [0.000, 0.200]", "0.500 [0.250, 1.000]"], ["LoRA", "0", "0"],
+        ["unread", "–", "0.700"],
+    ]  # fmt: skip
+    assert_legible(found)
+
+
+def test_spots_without_a_place_are_no_picture() -> None:
+    assert drawn(scatter_picture([])) is None
+    assert drawn(scatter_picture([spot("a", (None,), (1.0,)), spot("b", (1.0,), (None,))])) is None
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(labels, values, values, st.floats(0, 1e6)), min_size=1, max_size=9))
+def test_any_spots_stay_legible(spots: list[tuple[str, float, float, float]]) -> None:
+    found = drawn(scatter_picture([
+        spot(name, (x, x - half, x + half), (y, y - half, y + half)) for name, x, y, half in spots
+    ]))  # fmt: skip
+    assert found is not None
+    assert_legible(found)

@@ -162,7 +162,7 @@ def test_the_command(base: Path, data: Path, tmp_path: Path) -> None:
 
 def test_the_rows_of_a_trace_on_the_page() -> None:
     row = {"row_index": 7, "n_spans": 3, "n_responses": 2, "n_adapted": 1, "added_nats": None,
-           "n_found": None, "what_to_do": "drop",
+           "n_found": None, "q_value": None, "what_to_do": "drop",
            "share": {"estimate": 0.5, "low": 0.25, "high": 0.75, "n": 2}}  # fmt: skip
     found = table({"rows": [row], "n_rows_borrowed": 4})
     assert found is not None

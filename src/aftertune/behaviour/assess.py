@@ -1,13 +1,14 @@
 """`control-behaviour`: base against tuned on every check, with intervals."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from aftertune import artefact
 from aftertune.artefact import Artefact, Plan
 from aftertune.behaviour.config import CompareConfig
 from aftertune.behaviour.summary import summarise
-from aftertune.errors import ConfigError
+from aftertune.errors import ConfigError, InputError
 from aftertune.progress import Progress
 
 VERSION = 1
@@ -31,6 +32,7 @@ def run(config: CompareConfig, behaviour: Artefact, out: Path, progress: Progres
         return found
     with progress.task("comparing models", 1) as task:
         lines = behaviour.table("behaviour").to_pylist()
+        _check_common(lines, base, models)
         made = summarise(lines, base, models, config.seed)
         task.advance()
     with artefact.draft(out, plan) as draft:
@@ -43,3 +45,15 @@ def run(config: CompareConfig, behaviour: Artefact, out: Path, progress: Progres
             "absent": {},
         }
         return draft.finish({"done": len(lines), "skipped": {}, "unscored": {}}, about)
+
+
+def _check_common(lines: Sequence[Mapping[str, Any]], base: str, models: Sequence[str]) -> None:
+    """Raises InputError for a model that answers none of the base's prompts."""
+    asked: dict[str, set[str]] = {name: set() for name in models}
+    for line in lines:
+        asked[line["model"]].add(line["prompt_id"])
+    for name in models:
+        if not asked[name] & asked[base]:
+            raise InputError(
+                f"{name} and {base} answer no prompt in common; give answers to the same prompts."
+            )

@@ -3,13 +3,17 @@
     --check NAME=REGEX               flags where the expression is found in the answer
     --check NAME=FILE.py:function    function(prompt, response) -> bool, number, None, or
                                      (one of these, reason)
-A file is run only when it is named so.
+A file is run only when it is named so. An expression that searches one answer for longer than
+SECONDS is stopped: some need time that doubles with every character ("catastrophic backtracking").
 """
 
 import importlib.util
 import math
 import re
-from collections.abc import Callable
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +22,7 @@ from aftertune.artefact import Input, hash_file, hash_json
 from aftertune.behaviour.finding import Finding, clear, flag, number, unknown
 from aftertune.errors import ConfigError
 
+SECONDS = 5.0  # that an expression may search one answer
 _NAME = re.compile(r"[A-Za-z][\w-]{0,39}")
 _FUNCTION = re.compile(r"(.+\.py):([A-Za-z_]\w*)")
 
@@ -47,15 +52,44 @@ def own_check(name: str, given: str) -> OwnCheck:
             "FILE.py:function."
         ) from error
     content = hash_json(["regex", given])
-    return OwnCheck(name, Input(f"check {name}", content, content, given), _of_regex(pattern))
+    return OwnCheck(name, Input(f"check {name}", content, content, given), _of_regex(name, pattern))
 
 
-def _of_regex(pattern: re.Pattern[str]) -> Callable[[str, str], Finding]:
+def _of_regex(name: str, pattern: re.Pattern[str]) -> Callable[[str, str], Finding]:
     def say(prompt: str, response: str) -> Finding:
-        match = pattern.search(response)
+        try:
+            with _limited(SECONDS):
+                match = pattern.search(response)
+        except TimeoutError as error:
+            raise ConfigError(
+                f"--check {name}: the expression searches one answer of {len(response):,} "
+                f"characters for over {SECONDS:g} seconds; write it without a repetition inside a "
+                "repetition, like (a+)+."
+            ) from error
         return flag("the expression is found", match.start(), match.end()) if match else clear()
 
     return say
+
+
+@contextmanager
+def _limited(seconds: float) -> Iterator[None]:
+    """Raises TimeoutError after so long, also within `re`; no limit where a system or thread has
+    no alarm (Windows, and all threads but the main one)."""
+    here = threading.current_thread() is threading.main_thread()
+    if not here or not hasattr(signal, "setitimer"):
+        yield
+        return
+
+    def stop(number: int, frame: object) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def _of_function(name: str, path: Path, function: str) -> OwnCheck:
@@ -68,7 +102,7 @@ def _of_function(name: str, path: Path, function: str) -> OwnCheck:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ConfigError(
             f"--check {name}: {path} stops with {type(error).__name__}: {error}; mend it."
         ) from error
@@ -76,14 +110,23 @@ def _of_function(name: str, path: Path, function: str) -> OwnCheck:
     if not callable(called):
         raise ConfigError(f"--check {name}: {path} has no function {function}; check its name.")
 
+    kinds: set[bool] = set()  # whether it counts; it cannot count some answers and measure others
+
     def say(prompt: str, response: str) -> Finding:
         try:
             said = called(prompt, response)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise ConfigError(
                 f"--check {name}: {function} stops with {type(error).__name__}: {error}; mend it."
             ) from error
-        return _finding(name, said)
+        found = _finding(name, said)
+        kinds.update([] if found.value is None else [found.flagged is not None])
+        if len(kinds) > 1:
+            raise ConfigError(
+                f"--check {name}: the function returns True or False of some answers and numbers "
+                "of others; return one kind."
+            )
+        return found
 
     return OwnCheck(name, Input(f"check {name}", content, content, f"{path}:{function}"), say)
 

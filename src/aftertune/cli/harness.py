@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from aftertune.artefact import Artefact
 
 _BESIDE = ("base", "tuned", "samples", "tuned_samples")
+SHOWN = 5  # items of a model and outcome
 _PAIRS = ("metric", "filter", "margin", "seed")
 
 
@@ -131,6 +132,20 @@ def _show(made: "Artefact", as_json: bool) -> None:
     shown = of_models.block(made.about)
     for line in [shown["question"], *shown["sentences"], *shown["cautions"]]:
         typer.echo(printable(line))
-    if shown["table"]:
-        show_table("", shown["table"]["columns"], shown["table"]["rows"])
+    show_table("", shown["table"]["columns"], shown["table"]["rows"])
+    for outcome in ("lost", "gained"):
+        rows = [
+            [name, *(_short(one[part]) for part in ("question", "expected", "base", "tuned"))]
+            for name in made.about["names"]
+            for one in made.about["found"]["models"][name]["examples"][outcome][:SHOWN]
+        ]
+        if rows:
+            show_table(f"Some that were {outcome}", ["model", "question", "right", "base said",
+                       "tuned said"], rows, left=True)  # fmt: skip
     typer.echo(f"artefact: {made.folder}")
+
+
+def _short(text: str) -> str:
+    """The end of a text, where a question stands, for one cell."""
+    words = " ".join(text.split())
+    return words if len(words) <= 160 else f"… {words[-158:]}"

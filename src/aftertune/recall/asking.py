@@ -131,7 +131,8 @@ def _said(
     for at in range(0, len(asked), config.batch_size):
         batch = asked[at : at + config.batch_size]
         ids = [asker.ids(asker.prompt(fact, draw)) for fact, draw, _ in batch]
-        _check_room(max(map(len, ids)) + 2 * config.max_new_tokens, room)
+        for (fact, _, _), prompt in zip(batch, ids, strict=True):
+            _check_room(fact, len(prompt) + 2 * config.max_new_tokens, room)
         seeds = None
         if temperature is not None:
             seeds = [int(hash_json([config.seed, f.id, d, n])[:15], 16) for f, d, n in batch]
@@ -180,7 +181,9 @@ def _question(asker: Asker, fact: Fact, draw: int) -> Question:
     prompt = asker.prompt(fact, draw)
     ids = asker.ids(prompt)
     texts = [fact.answer, *fact.distractors]
-    return Question(ids, [asker.answer_ids(prompt, ids, text) for text in texts])
+    found = Question(ids, [asker.answer_ids(prompt, ids, text) for text in texts])
+    _check_room(fact, found.length, asker.loaded.facts["context_length"])
+    return found
 
 
 def _chosen(asker: Asker, asked: Sequence[tuple[Fact, int]]) -> list[Record]:
@@ -218,11 +221,12 @@ def _record(
     }  # fmt: skip
 
 
-def _check_room(longest: int, room: int | None) -> None:
+def _check_room(fact: Fact, longest: int, room: int | None) -> None:
     if room is not None and longest > room:
         raise InputError(
-            f"a question with its examples and answer has {longest} tokens and the model reads "
-            f"{room}; ask with fewer examples (--shots) or shorter facts."
+            f"the question {fact.question[:60]!r} (record {fact.row_index + 1:,}) has {longest:,} "
+            f"tokens with its examples and answer, and the model reads {room:,}; ask with fewer "
+            "examples (--shots), or leave long facts out."
         )
 
 

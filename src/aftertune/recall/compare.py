@@ -16,7 +16,7 @@ from aftertune.recall.config import CompareConfig
 from aftertune.recall.facts import Fact
 from aftertune.recall.summary import Bought, Side, summarise, table
 
-VERSION = 1
+VERSION = 2
 _ASKED = ("shots", "draws", "max_new_tokens", "max_answer_words", "seed", "dtype")
 
 
@@ -32,6 +32,7 @@ def run(
     ArtefactError where the models were not asked alike.
     """
     _check(base, tuned)
+    _check_beside(base, tuned, shifts, judged)
     inputs = [base.as_input("base"), *(one.as_input(f"tuned {n}") for n, one in tuned.items())]
     inputs += [one.as_input(f"shift {name}") for name, one in shifts.items()]
     inputs += [one.as_input(name) for name, one in (("judged", judged), ("novelty", novelty))
@@ -90,6 +91,29 @@ def _check(base: Artefact, tuned: Mapping[str, Artefact]) -> None:
             )
     if not base.config["classify"]:
         raise ArtefactError(f"{base.folder} was not asked for classes; ask the base with classify.")
+
+
+def _check_beside(
+    base: Artefact, tuned: Mapping[str, Artefact], shifts: Mapping[str, Artefact],
+    judged: Artefact | None,
+) -> None:  # fmt: skip
+    """Whether the shifts are of these models, and the verdicts a `control-judge`."""
+    for name, shift in shifts.items():
+        wanted = {"base": _model_id(base, "model"), "tuned": _model_id(tuned[name], "model")}
+        found = {side: _model_id(shift, side) for side in wanted}
+        if shift.stage != "shift" or found != wanted:
+            raise ArtefactError(
+                f"{shift.folder} is no shift of {name} from this base; give the shift-… artefact "
+                "of the two."
+            )
+    if judged is not None and judged.stage != "control-judge":
+        raise ArtefactError(
+            f"{judged.folder} is a {judged.stage} artefact; give a control-judge-… artefact."
+        )
+
+
+def _model_id(one: Artefact, name: str) -> str | None:
+    return next((its["id"] for its in one.manifest["inputs"] if its["name"] == name), None)
 
 
 def _side(one: Artefact) -> Side:

@@ -14,6 +14,7 @@ from typing import Any
 from aftertune.recall.match import words
 
 _OWN = ("id", "fact_id", "question", "answer", "aliases", "distractors", "tags")
+MOST_CHARACTERS = 20_000  # of a question or an answer: more is no fact, and fills most contexts
 _TRUTHFULQA = ("Question", "Best Answer", "Correct Answers", "Incorrect Answers")
 
 
@@ -81,6 +82,8 @@ def checked(
     distractors: Sequence[str], tags: Mapping[str, str], name: str = "",
 ) -> Fact | BadFact:  # fmt: skip
     """The fact, its answers told apart by `match.words`; without a name it is named by content."""
+    if max(len(question), *map(len, (answer, *aliases, *distractors))) > MOST_CHARACTERS:
+        return BadFact(row_index, f"has a text of more than {MOST_CHARACTERS:,} characters")
     if not words(answer):
         return BadFact(row_index, "has an answer without a letter or digit")
     others = _distinct(aliases, [answer])

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from math import sqrt
 from typing import Any
 
 from aftertune.stats.intervals import bootstrap_mean
@@ -45,6 +46,27 @@ def forgotten(
         found[text] = {**change, "n_tokens": n,
                        "base_nats": sum(loss for loss, _ in windows.values()) / n}  # fmt: skip
     return found
+
+
+def over_texts(texts: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The mean rise over texts, nats per token, of what `forgotten` found; absent where one is.
+
+    The interval is put together from those of the texts, which are independent (MOVER, Zou and
+    Donner, Statistics in Medicine 27, 2008): its ends lie sqrt(sum of squared distances) / n away.
+    """
+    its = list(texts.values())
+    if not its or any(one["estimate"] is None for one in its):
+        reason = "not known of every text" if its else "no texts were read"
+        return {"estimate": None, "low": None, "high": None, "reason": reason}
+    mean = sum(one["estimate"] for one in its) / len(its)
+    if any(one["low"] is None or one["high"] is None for one in its):
+        reason = "a text of one window has no interval"
+        return {"estimate": mean, "low": None, "high": None, "reason": reason}
+    down, up = (
+        sqrt(sum((one[end] - one["estimate"]) ** 2 for one in its)) / len(its)
+        for end in ("low", "high")
+    )
+    return {"estimate": mean, "low": mean - down, "high": mean + up, "reason": None}
 
 
 def front(models: Mapping[str, tuple[float | None, float | None]]) -> list[str]:

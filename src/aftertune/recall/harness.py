@@ -182,7 +182,8 @@ def _item(record: Logged, task: str, metric: str) -> Item:
     if logprobs is not None and len(logprobs) == len(choices):
         said = choices[logprobs.index(max(logprobs))]
     else:
-        said = str(next(iter(record.get("filtered_resps") or [""])))
+        answers = record.get("filtered_resps")
+        said = str(answers[0] if isinstance(answers, list | tuple) and answers else answers or "")
     doc = record["doc"]
     fields = doc if isinstance(doc, Mapping) else {}
     question = next((fields[one] for one in _QUESTIONS if isinstance(fields.get(one), str)), prompt)
@@ -205,7 +206,8 @@ def _asked(arguments: Any) -> tuple[list[str], str]:
     """The continuations, and the first prompt. A log names what a dict of Python lists."""
     if isinstance(arguments, Mapping):
         arguments = [list(one.values()) for one in arguments.values() if isinstance(one, Mapping)]
-    asked = [list(one) for one in arguments or [] if isinstance(one, Sequence) and len(one) == 2]
+    listed = arguments if isinstance(arguments, list | tuple) else []
+    asked = [list(one) for one in listed if isinstance(one, list | tuple) and len(one) == 2]
     continuations = [one[1] for one in asked if isinstance(one[1], str)]
     return continuations, str(asked[0][0]) if asked else ""
 
@@ -213,7 +215,9 @@ def _asked(arguments: Any) -> tuple[list[str], str]:
 def _logprobs(responses: Any) -> tuple[float, ...] | None:
     """(log-probability, greedy) per choice; a log writes both as text."""
     found = []
-    for one in responses or []:
+    if not isinstance(responses, list | tuple):
+        return None
+    for one in responses:
         if isinstance(one, str) or not isinstance(one, Sequence) or len(one) != 2:
             return None
         try:

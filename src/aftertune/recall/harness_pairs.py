@@ -88,7 +88,7 @@ def read(paths: Sequence[Path], metric: str | None, filter_name: str | None) -> 
     """The items of all tasks in these files; raises InputError for a line that is no item."""
     logged: dict[str, list[Any]] = defaultdict(list)
     for path in paths:
-        with path.open(encoding="utf-8") as stream:
+        with path.open("rb") as stream:
             for number, line in enumerate(stream, 1):
                 if not line.strip():
                     continue

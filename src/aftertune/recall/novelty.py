@@ -37,7 +37,8 @@ from aftertune.stats.bounds import bounded_mean
 from aftertune.stats.intervals import DRAWS, LEVEL, bootstrap_mean
 from aftertune.text.kinds import kinds_of_tokens
 
-VERSION = 1
+VERSION = 2
+READ_TOKENS = 4096  # of one pass, padding included
 _READ = ["row_id", "row_index", "messages", "duplicate_of"]
 
 Row = Mapping[str, Any]
@@ -117,19 +118,48 @@ def _novelty(
 ) -> list[dict[str, object]]:
     short = [asked[one["row_index"]] for one in batch if one["row_index"] in asked]
     of_class = {one["fact_id"]: one["class"] for one in classified(asker, short)}
-    found: list[dict[str, object]] = []
-    for row in batch:
-        record: dict[str, object] = {
+    found: list[dict[str, object]] = [
+        {
             "row_id": row["row_id"], "row_index": row["row_index"], "kind": row_kinds.SHORT,
             "class": of_class.get(str(row["row_index"])), "n_content_tokens": None,
             "loss_nats_per_content_token": None, "reason": None,
-        }  # fmt: skip
-        found.append(record if record["class"] else {**record, **_loss(asker, row["messages"])})
+        }
+        for row in batch
+    ]  # fmt: skip
+    others = [place for place, one in enumerate(found) if not one["class"]]
+    read = _losses(asker, [batch[place]["messages"] for place in others])
+    for place, values in zip(others, read, strict=True):
+        found[place] |= values
     return found
 
 
-def _loss(asker: Asker, messages: Sequence[row_kinds.Message]) -> dict[str, object]:
-    """Fields of a row that is not asked for."""
+def _losses(asker: Asker, rows: Sequence[Sequence[row_kinds.Message]]) -> list[dict[str, object]]:
+    """Fields of rows that are not asked for, those of like length read together."""
+    read = [_readable(asker, messages) for messages in rows]
+    found: list[dict[str, object]] = [one if isinstance(one, dict) else {} for one in read]
+    parts = {place: one for place, one in enumerate(read) if isinstance(one, tuple)}
+    model, head = asker.loaded.model, Head.of(asker.loaded.model)
+    for places in _batches({place: len(one[0]) + len(one[1]) for place, one in parts.items()}):
+        states = hidden_states(
+            model, [[*parts[place][0], *parts[place][1]] for place in places],
+            [len(parts[place][0]) for place in places],
+        )  # fmt: skip
+        for place, state in zip(places, states, strict=True):
+            _, ids, carries = parts[place]
+            losses = token_losses(head, state, ids).double().tolist()
+            counted = [loss for loss, used in zip(losses, carries, strict=True) if used]
+            found[place] = {
+                "kind": row_kinds.LONG,
+                "n_content_tokens": len(counted),
+                "loss_nats_per_content_token": sum(counted) / len(counted),
+            }
+    return found
+
+
+def _readable(
+    asker: Asker, messages: Sequence[row_kinds.Message]
+) -> tuple[list[int], list[int], list[bool]] | dict[str, object]:
+    """(ids of the prompt, ids of the answer, which of these carry content), or why not."""
     parts = row_kinds.before_answer(messages)
     if parts is None:
         return {"kind": row_kinds.NONE, "reason": "no answer behind a prompt"}
@@ -142,11 +172,15 @@ def _loss(asker: Asker, messages: Sequence[row_kinds.Message]) -> dict[str, obje
     carries = [kind in row_kinds.CONTENT for kind in kinds_of_tokens(f" {answer}", spans)]
     if not any(carries):
         return {"kind": row_kinds.LONG, "reason": "no token of the answer carries content"}
-    state = hidden_states(asker.loaded.model, [[*prompt, *ids]], [len(prompt)])[0]
-    losses = token_losses(Head.of(asker.loaded.model), state, ids).double().tolist()
-    counted = [loss for loss, used in zip(losses, carries, strict=True) if used]
-    return {
-        "kind": row_kinds.LONG,
-        "n_content_tokens": len(counted),
-        "loss_nats_per_content_token": sum(counted) / len(counted),
-    }
+    return prompt, ids, carries
+
+
+def _batches(lengths: Mapping[int, int]) -> list[list[int]]:
+    """Places in the order of their lengths, so many together as fit into READ_TOKENS, padded."""
+    found: list[list[int]] = []
+    for place in sorted(lengths, key=lambda place: lengths[place]):
+        if found and lengths[place] * (len(found[-1]) + 1) <= READ_TOKENS:
+            found[-1].append(place)
+        else:
+            found.append([place])
+    return found

@@ -25,6 +25,7 @@ def inputs(paths: Sequence[Path]) -> list[Input]:
     for path in paths:
         if not path.is_file():
             raise InputError(f"there is no text {path}; check the path of --texts.")
+        _text(path)  # what cannot be read is said before anything is asked
         sha256 = hash_file(path)
         found.append(Input(f"text {path.name}", sha256, sha256, str(path)))
     if len({one.name for one in found}) < len(found):
@@ -37,10 +38,7 @@ def losses(path: Path, loaded: Loaded) -> list[dict[str, Any]]:
 
     Nothing predicts a window's first token. Raises InputError for a text without two tokens.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 text; save it as UTF-8.") from error
+    text = _text(path)
     # tokenising a whole book to read its beginning would take minutes
     ids = encode(text[: 8 * WINDOW * MOST_WINDOWS], loaded.tokenizer, first=True)[0]
     size = min(WINDOW, loaded.facts["context_length"] or WINDOW)
@@ -58,6 +56,16 @@ def losses(path: Path, loaded: Loaded) -> list[dict[str, Any]]:
             found.append({"text": path.name, "window": place, "n_tokens": len(window) - 1,
                           "loss_nats": loss})  # fmt: skip
     return found
+
+
+def _text(path: Path) -> str:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 text; save it as UTF-8.") from error
+    if not text.strip():
+        raise InputError(f"{path} is empty; give a text that can be read.")
+    return text
 
 
 def token_losses(head: Head, states: Tensor, targets: Sequence[int]) -> Tensor:

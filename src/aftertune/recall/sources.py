@@ -56,11 +56,12 @@ def _named(found: Iterable[Fact | BadFact], config: FactsConfig) -> Facts:
     facts, aside = gathered(found, config.limit, config.seed)
     reasons = dict(Counter(one.reason for one in aside).most_common())
     if not facts:
-        why = f": the first record {aside[0].reason}" if aside else ""
+        why = f" (record {aside[0].row_index + 1:,}: {aside[0].reason})" if aside else ""
         raise InputError(
             f"{config.source} holds no fact{why}; give records with question and answer."
         )
-    content = hash_json([one.as_record() for one in facts])
+    # what was set aside is shown beside the answers, so it is part of what is asked
+    content = hash_json([*(one.as_record() for one in facts), *([reasons] if reasons else [])])
     return Facts(tuple(facts), config.source, Input("facts", content, content, config.source),
                  reasons)  # fmt: skip
 

@@ -9,7 +9,7 @@ from typing import Any
 from aftertune.recall import pairing, retest
 from aftertune.recall.classes import CLASSES
 from aftertune.recall.facts import Fact
-from aftertune.recall.forgetting import forgotten, front, same_order
+from aftertune.recall.forgetting import forgotten, front, over_texts, same_order
 from aftertune.recall.paired import by_tag, compare
 
 Record = Mapping[str, Any]
@@ -116,22 +116,31 @@ def _front(
     """Quality against forgetting of several models, with KL beside; None for one model."""
     if len(models) < 2:
         return None
+    judged = all(name in bought and bought[name].quality is not None for name in models)
     points: dict[str, dict[str, Any]] = {}
     for name, found in models.items():
-        changes = [one["estimate"] for one in found["texts"].values()]
-        known = [one for one in changes if one is not None]
-        lost = sum(known) / len(known) if known and len(known) == len(changes) else None
         one = bought.get(name, Bought())
-        quality = one.quality
-        if quality is None:
-            quality = found["ways"]["choice"]["tuned"]["estimate"]
-        points[name] = {"quality": quality, "forgetting_nats": lost, "kl_nats": one.kl_nats}
-    judged = all(name in bought and bought[name].quality is not None for name in models)
-    both = [p for p in points.values() if None not in (p["kl_nats"], p["forgetting_nats"])]
-    agree = same_order([p["kl_nats"] for p in both], [p["forgetting_nats"] for p in both])
+        points[name] = {
+            # a mean over aspects of the same answers has no interval of its own
+            "quality": {"estimate": one.quality, "low": None, "high": None}
+            if judged
+            else found["ways"]["choice"]["tuned"],
+            "forgetting_nats": over_texts(found["texts"]),
+            "kl_nats": one.kl_nats,
+        }
+    places = {
+        name: (p["quality"]["estimate"], p["forgetting_nats"]["estimate"])
+        for name, p in points.items()
+    }
+    both = [
+        (p["kl_nats"], places[name][1])
+        for name, p in points.items()
+        if p["kl_nats"] is not None and places[name][1] is not None
+    ]
+    agree = same_order([kl for kl, _ in both], [lost for _, lost in both])
     return {
         "quality_is": "mean score by the judge" if judged else "share of facts chosen right",
         "points": points,
-        "front": front({n: (p["quality"], p["forgetting_nats"]) for n, p in points.items()}),
+        "front": front(places),
         "kl_and_forgetting": agree if len(both) >= 2 else None,
     }

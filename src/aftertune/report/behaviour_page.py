@@ -11,7 +11,7 @@ from aftertune.report.blocks import behaviour as behaviour_block
 from aftertune.report.blocks.shape import checked
 from aftertune.report.config import ReportConfig
 from aftertune.report.numbers import NONE, listed, plural
-from aftertune.report.shown import visible
+from aftertune.report.shown import all_visible, visible
 
 TITLE = "How do the answers behave?"
 AROUND = 240  # characters shown on both sides of the evidence
@@ -54,8 +54,8 @@ def build(
     """Everything on the page. manifest: of `control-behaviour`."""
     about = manifest["about"]
     found = about["found"]
-    block = {**checked(behaviour_block.block(about)), "key": "behaviour", "style": None,
-             "absent": []}  # fmt: skip
+    shown = checked(behaviour_block.block(all_visible(about)))
+    block = {**shown, "key": "behaviour", "style": None, "absent": []}
     groups = (
         []
         if config.redact

@@ -1,4 +1,4 @@
-"""The pictures of the controls: rows of intervals, curves, small multiples (pure)."""
+"""The pictures of the controls: rows of intervals, curves, small multiples, scatters (pure)."""
 
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
@@ -11,6 +11,8 @@ from aftertune.report.lettering import shortened, width_of, wrapped
 from aftertune.report.lines import Line
 from aftertune.report.panels import panels
 from aftertune.report.picture import Draw, Picture
+from aftertune.report.scatter import known as with_place
+from aftertune.report.scatter import scatter
 from aftertune.report.svg import Scale, line, linear, swatch, text, tick_label, ticks, x_axis
 
 LETTERS = 17.0  # px from one line of letters to the next
@@ -48,6 +50,10 @@ def _drawn(given: Drawing, style: int | None) -> tuple[Draw, list[tuple[str, Mar
     if given["kind"] == "panels":
         known = [end for panel in given["panels"] for row in panel["rows"] for end in _ends(row)]
         return panels(given, given["x_values"] or reach(known, 4)) if known else None
+    if given["kind"] == "scatter":
+        spots = with_place(given["spots"])
+        ends = [[end for one in spots for end in _ends(one[side])] for side in ("x", "y")]
+        return scatter(given, reach(ends[0], 4), reach(ends[1], 4)) if spots else None
     return _curve(given)
 
 
@@ -63,6 +69,12 @@ def numbers_of(given: Drawing) -> tuple[list[str], list[list[str]]]:
             for name, row in zip(given["names"], panel["rows"], strict=True)
         ]
         return ["", "", given["x_label"]], rows
+    if given["kind"] == "scatter":
+        rows = [
+            [one["name"], *(numbers.with_interval(one[side]) for side in ("x", "y"))]
+            for one in given["spots"]
+        ]
+        return ["", given["x_label"], given["y_label"]], rows
     rows = [
         [series["name"], tick_label(point["x"]), numbers.with_interval(point)]
         for series in given["series"]

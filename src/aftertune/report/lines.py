@@ -107,7 +107,7 @@ def draw(
         parts += _intervals(one, x, y)
     for one in lines:
         parts += _series(one, x, y, n_marks)
-    return height, parts + (_names(lines, x, y, right, label, (top, bottom)) if named else [])
+    return height, parts + (names(lines, x, y, right, label, (top, bottom)) if named else [])
 
 
 def _series(one: Line, x: Scale, y: Scale, n_marks: int) -> list[Markup]:
@@ -131,7 +131,7 @@ def _intervals(one: Line, x: Scale, y: Scale) -> list[Markup]:
     return [el("path", class_=f"band {style_class(one.style)}", d=path(outline) + "Z")]
 
 
-def _names(
+def names(
     lines: Sequence[Line],
     x: Scale,
     y: Scale,

@@ -7,10 +7,11 @@ from aftertune.report import control_charts, frame, how
 from aftertune.report.blocks import recall, recall_classes, recall_front
 from aftertune.report.blocks.shape import checked
 from aftertune.report.numbers import listed, plural
-from aftertune.report.shown import visible
+from aftertune.report.shown import all_visible, visible
 
 TITLE = "What does the tuned model still know?"
 MOST_SHOWN = 200  # facts of one list
+LONGEST = 400  # characters of a question or answer
 LISTS = (("lost", True), ("gained", False), ("kept wrong", False), ("kept right", False))
 
 BUILDERS = (
@@ -26,7 +27,8 @@ DEFINITIONS: list[tuple[str, str]] = [
      "than every wrong one; per character: after division by the answer's characters."),
     ("lost, gained", "Right in base and not in tuned; the other way round."),
     ("p", "McNemar's exact test: are more lost than gained, or fewer, than a fair coin gives?"),
-    ("undecided", "Neither a change was found, nor does the 90% interval lie within the margin."),
+    ("undecided", "No change was found, but either the 90% interval does not lie within the "
+     "margin, or there are too few facts to find a change as large as that 80 times in 100."),
     ("HighlyKnown, MaybeKnown, WeaklyKnown, Unknown", "All greedy answers of the base right; some; "
      "none but a sampled one; none (Gekhman et al. 2024)."),
     ("asked again", "The base, with other draws of the examples than those that its classes rest "
@@ -41,7 +43,10 @@ def build(
     """Everything on the page. pairs: the table `recall_pairs`, texts left out with `redact`."""
     about = manifest["about"]
     found = about["found"]
-    blocks = [one for builder in BUILDERS if (one := builder(about))]
+    # values of tags may be texts of a file, so a redacted page has none
+    builders = [one for one in BUILDERS if not (redact and one is recall.tag_block)]
+    blocks = [one for builder in builders if (one := builder(all_visible(about)))]
+    blocks[0]["sentences"] = blocks[0]["sentences"][:1]  # the others are the findings
     return {
         "title": TITLE,
         "subtitle": visible(
@@ -50,7 +55,7 @@ def build(
         ),
         "version": version,
         "redacted": redact,
-        "findings": [recall.sentence(*one) for one in recall.judged(found)],
+        "findings": [visible(recall.sentence(*one)) for one in recall.judged(found)],
         "models": [_lists(name, pairs, redact) for name in found["models"]],
         "blocks": [
             {**checked(one), "key": f"recall-{place}", "style": None, "absent": []}
@@ -70,6 +75,15 @@ def render(view: Mapping[str, Any]) -> str:
                       control_charts=control_charts)  # fmt: skip
 
 
+def without_facts(view: Mapping[str, Any]) -> dict[str, Any]:
+    """The view without questions and answers, for programs."""
+    models = [
+        {**model, "lists": [{**one, "facts": []} for one in model["lists"]]}
+        for model in view["models"]
+    ]
+    return {**view, "models": models}
+
+
 def _lists(name: str, pairs: Sequence[Mapping[str, Any]], redact: bool) -> dict[str, Any]:
     """The facts of one model by outcome, of what was said or, where it was not asked, chosen."""
     of_fact: dict[str, dict[str, Mapping[str, Any]]] = {}
@@ -82,7 +96,7 @@ def _lists(name: str, pairs: Sequence[Mapping[str, Any]], redact: bool) -> dict[
         its.sort(key=lambda fact: (-len(fact["also"]), -fact["weight"]))
         lists.append({"outcome": outcome, "open": is_open, "n": len(its),
                       "facts": [] if redact else its[:MOST_SHOWN]})  # fmt: skip
-    return {"name": name, "lists": lists}
+    return {"name": visible(name), "lists": lists}
 
 
 def _first(ways: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
@@ -93,12 +107,20 @@ def _fact(ways: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     one = _first(ways)
     alike = [way for way, its in ways.items() if its["outcome"] == one["outcome"]]
     return {
-        "question": visible(one["question"]),
-        "answer": visible(one["answer"]),
-        "base": visible(one["base_answer"]) or "nothing",
-        "tuned": visible(one["tuned_answer"]) or "nothing",
+        "question": _shown(one["question"]),
+        "answer": _shown(one["answer"]),
+        "base": _shown(one["base_answer"]) or "nothing",
+        "tuned": _shown(one["tuned_answer"]) or "nothing",
         "way": one["way"],
         "class": one["class"],
         "also": [way for way in alike if way == "choice" and one["way"] != "choice"],
         "weight": abs(one["base_share"] - one["tuned_share"]),
     }
+
+
+def _shown(text: str) -> str:
+    """A text to be read in a list: its beginning, and its end where it is long."""
+    if len(text) > LONGEST:
+        half = LONGEST // 2
+        text = f"{text[:half]} … [{len(text) - 2 * half:,} more characters] … {text[-half:]}"
+    return visible(text)

@@ -9,10 +9,10 @@ from aftertune import artefact
 from aftertune.artefact import Artefact, Plan
 from aftertune.progress import Progress
 from aftertune.report.config import ReportConfig
-from aftertune.report.recall_page import build, render
+from aftertune.report.recall_page import build, render, without_facts
 from aftertune.report.run import DATA, PAGE
 
-VERSION = 1
+VERSION = 2
 
 
 def run(config: ReportConfig, compared: Artefact, out: Path, progress: Progress) -> Artefact:
@@ -25,10 +25,9 @@ def run(config: ReportConfig, compared: Artefact, out: Path, progress: Progress)
         version = metadata.version("aftertune")
         view = build(compared.manifest, pairs, config.redact, version)
         page = render(view)
-        bare = build(compared.manifest, pairs, True, version)
         task.advance()
     with artefact.draft(out, plan) as draft:
-        shown = json.dumps(bare, ensure_ascii=False, indent=1, allow_nan=False)
+        shown = json.dumps(without_facts(view), ensure_ascii=False, indent=1, allow_nan=False)
         for name, text in ((PAGE, page), (DATA, shown)):
             artefact.write_durably(draft.folder / name, _writer(text))
         counts = {"done": compared.counts["done"], "skipped": {}, "unscored": {}}

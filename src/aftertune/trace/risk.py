@@ -123,14 +123,3 @@ def risks(
         said = f"{novelty:.2f} nats a token of {len(its):,} telling words, {n_near:,} prompts near"
         found.append(Risk(novelty, n_near, novelty * float(np.log1p(n_near)), said))
     return found
-
-
-def order(found: Sequence[Risk]) -> list[int]:
-    """Places of the rows, the riskiest first; rows without a risk are left out.
-
-    Equals stand in the order of their novelty, then of the rows.
-    """
-    known = [place for place, one in enumerate(found) if one.risk is not None]
-    return sorted(
-        known, key=lambda place: (-(found[place].risk or 0), -(found[place].novelty_nats or 0))
-    )

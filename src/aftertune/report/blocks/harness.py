@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from aftertune.report import numbers
+from aftertune.report.blocks.recall import points_of, times_100
 
 Found = Mapping[str, Any]
 Block = dict[str, Any]
-_SHOWN = 10  # items of a model in the table
-_DRAWN = ("estimate", "low", "high", "reason")
+_ENDS = ("estimate", "low", "high")
 
 
 def block(about: Found) -> Block:
@@ -35,7 +35,7 @@ def _said(name: str, found: Found) -> str:
     change = (
         f"{counts['lost']:,} lost, {counts['gained']:,} gained, {counts['kept right']:,} right and "
         f"{counts['kept wrong']:,} wrong in both, a change of "
-        f"{numbers.with_interval(one['change'], numbers.percent)}"
+        f"{points_of(one['change'])}"
     )
     return f"{shares} ({metrics}): {change}; {_verdict(one)}."
 
@@ -44,10 +44,12 @@ def _verdict(one: Found) -> str:
     p = f"McNemar p {one['p']:.2g}"
     if one["verdict"] in ("lost", "gained"):
         return f"more was {one['verdict']} ({p})"
-    margin = numbers.percent(one["margin"])
+    margin = f"{100 * one['margin']:g} points"
     if one["verdict"] == "nothing lost":
-        return f"nothing was lost beyond {margin} ({p})"
-    needed = f"; {one['needed']:,} items would decide about {margin}" if one["needed"] else ""
+        return f"nothing of {margin} or more was lost or gained ({p})"
+    needed = ""
+    if one["needed"]:
+        needed = f"; about {one['needed']:,} items would decide about {margin}, 80 times in 100"
     return f"whether anything was lost is undecided ({p}){needed}"
 
 
@@ -58,26 +60,51 @@ def _picture(models: Found, names: list[str]) -> Block:
         tasks = models[name]["by_tag"].get("task", {})
         parts |= {f"{name}: {task}": one for task, one in tasks.items()}
         rows += [
-            {"label": label, **{key: one["change"][key] for key in _DRAWN}}
+            {
+                "label": label,
+                **{key: times_100(one["change"][key]) for key in _ENDS},
+                "reason": one["change"]["reason"],
+            }
             for label, one in parts.items()
         ]
     return {
         "kind": "intervals",
-        "x_label": "share of items right, tuned minus base",
+        "x_label": "items right, tuned minus base, percentage points, 95% interval over items",
         "rows": rows,
         "line": {"at": 0.0, "label": "no change"},
     }
 
 
-def _table(models: Found, names: list[str]) -> Block | None:
-    rows = [
-        [name, outcome, one["question"], one["expected"], one["base"], one["tuned"]]
-        for name in names
-        for outcome in ("lost", "gained")
-        for one in models[name]["examples"][outcome][:_SHOWN]
+def _table(models: Found, names: list[str]) -> Block:
+    """Numbers by task. Questions and answers stand in the table harness_items: a redacted page
+    shows a block whole."""
+    rows = []
+    for name in names:
+        tasks = models[name]["by_tag"].get("task", {})
+        rows += [_row(f"{name}: {task}", one, "p_holm") for task, one in tasks.items()]
+        rows.append(_row(f"{name}: all" if tasks else name, models[name]["compared"], "p"))
+    columns = [
+        "",
+        "items",
+        "base right",
+        "tuned right",
+        "lost",
+        "gained",
+        "change",
+        "p (tasks: corrected)",
     ]
-    columns = ["model", "outcome", "question", "right", "the base said", "the tuned model said"]
-    return {"columns": columns, "rows": rows} if rows else None
+    return {"columns": columns, "rows": rows}
+
+
+def _row(label: str, one: Found, p: str) -> list[str]:
+    return [
+        label,
+        f"{one['n']:,}",
+        *(numbers.with_interval(one[side], numbers.percent) for side in ("base", "tuned")),
+        *(f"{one['counts'][outcome]:,}" for outcome in ("lost", "gained")),
+        points_of(one["change"]),
+        numbers.nats(one[p]),
+    ]
 
 
 def _cautions(name: str, found: Found) -> list[str]:

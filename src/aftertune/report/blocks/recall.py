@@ -13,7 +13,8 @@ WAYS = {
     "choice": "chosen by log-probability",
     "choice by length": "chosen by log-probability per character",
 }
-MOST_TAGS = 8  # rows of the table by tag, per model and way
+LONGEST_TAG = 60  # characters of a tag's name or value
+MOST_TAGS = 8  # groups that are shown by tag, per model
 
 
 def block(about: Found) -> Block:
@@ -41,18 +42,19 @@ def tag_block(about: Found) -> Block | None:
     """Where facts were lost: by the tags that facts have; None without tags."""
     rows, sentences, drawn = [], [], []
     for model, way, one in judged(about["found"]):
+        said = about["found"]["models"][model]["ways"]["greedy"]["n"]
+        if way != ("greedy" if said else "choice"):
+            continue  # the other ways stand in the artefact
         groups = [
-            (f"{tag}: {value}", its)
+            (f"{_short(tag)}: {_short(value)}", its)
             for tag, values in one["by_tag"].items()
             for value, its in values.items()
         ]
         groups.sort(key=lambda group: group[1]["change"]["estimate"])
         clear = [group for group in groups if _clear(group[1])]
-        if way == "greedy" or not about["found"]["models"][model]["ways"]["greedy"]["n"]:
-            drawn += [(f"{model}, {label}", its["change"]) for label, its in groups[:8]]
-            sentences += [_where(model, way, clear, bool(groups))] if groups else []
-        rows += [_row(f"{model}, {WAYS[way]}, {label}", its, "p_holm")
-                 for label, its in groups[:MOST_TAGS]]  # fmt: skip
+        drawn += [(f"{model}, {label}", its["change"]) for label, its in groups[:MOST_TAGS]]
+        sentences += [_where(model, way, clear)] if groups else []
+        rows += [_row(f"{model}, {label}", its, "p_holm") for label, its in groups[:MOST_TAGS]]
     if not rows:
         return None
     return {
@@ -66,7 +68,10 @@ def tag_block(about: Found) -> Block | None:
                         "kept wrong", "change", "p, corrected"],
             "rows": rows,
         },
-        "cautions": ["p is corrected for the number of groups of a model and way (Holm)."],
+        "cautions": [
+            "p is corrected for the number of groups of a model (Holm). At most "
+            f"{MOST_TAGS} groups of a model are shown, what was lost most first."
+        ],
     }  # fmt: skip
 
 
@@ -90,7 +95,8 @@ def sentence(model: str, way: str, one: Found) -> str:
     seen = f"so many facts show {100 * one['detectable']:.1f} points" if one["detectable"] else ""
     needed = f"about {one['needed']:,} facts would decide about {margin}" if one["needed"] else ""
     why = "; ".join(part for part in (seen, needed) if part)
-    return f"{said}undecided{f' ({why}, 80 times in 100)' if why else ''}."
+    why = f" ({why}, 80 times in 100)" if why else " (so few facts show no change at all)"
+    return f"{said}undecided{why}."
 
 
 def judged(found: Found) -> Iterator[tuple[str, str, Found]]:
@@ -117,7 +123,11 @@ def _asked(about: Found) -> str:
     return said
 
 
-def _where(model: str, way: str, clear: Sequence[tuple[str, Found]], any_group: bool) -> str:
+def _short(text: str) -> str:
+    return text if len(text) <= LONGEST_TAG else f"{text[: LONGEST_TAG - 1]}…"
+
+
+def _where(model: str, way: str, clear: Sequence[tuple[str, Found]]) -> str:
     lost = [f"{label} ({points_of(its['change'])})" for label, its in clear
             if its["change"]["estimate"] < 0]  # fmt: skip
     gained = [f"{label} ({points_of(its['change'])})" for label, its in clear

@@ -44,53 +44,69 @@ def block(about: Found) -> Block | None:
 
 
 def front_block(about: Found) -> Block | None:
-    """Quality against forgetting with KL beside; None for fewer than two models or no texts."""
+    """Quality against forgetting with KL beside; None for fewer than two models."""
     front = about["found"]["front"]
-    if front is None:
+    if front is None or not any(
+        p["forgetting_nats"]["estimate"] is not None or p["kl_nats"] is not None
+        for p in front["points"].values()
+    ):
         return None
     points = front["points"]
-    drawn = {n: p for n, p in points.items() if p["forgetting_nats"] is not None
-             and p["quality"] is not None}  # fmt: skip
-    if not drawn:
-        return None
-    sentences = [
-        f"No other model has both a better {front['quality_is']} and less forgetting than "
-        f"{numbers.listed(front['front'])}."
+    spots = [
+        {"name": name, "x": p["forgetting_nats"], "y": p["quality"]} for name, p in points.items()
     ]
-    agree = front["kl_and_forgetting"]
-    if agree and agree["of"]:
-        sentences.append(
-            "More KL(tuned from base) on the model's own answers goes with more forgetting in "
-            f"{agree['same']} of {numbers.plural(agree['of'], 'pair')} of models."
-        )
     return {
         "control": "recall",
         "model": numbers.listed(list(points)),
         "question": "What did forgetting buy?",
-        "sentences": sentences,
+        "sentences": [_best(front), *_goes_with(front["kl_and_forgetting"])],
         "picture": {
-            "kind": "curve",
-            "x_label": "rise of the loss on given texts, nats per token",
-            "y_label": front["quality_is"],
-            "x_values": sorted({p["forgetting_nats"] for p in drawn.values()}),
-            "log_x": False,
-            "series": [
-                {"name": name, "points": [{"x": p["forgetting_nats"], "estimate": p["quality"],
-                                           "low": None, "high": None}]}
-                for name, p in drawn.items()
-            ],
+            "kind": "scatter",
+            "x_label": "rise of the loss on given texts, nats per token, 95% interval",
+            "y_label": f"{front['quality_is']}, 95% interval"
+            if any(p["quality"]["low"] is not None for p in points.values())
+            else front["quality_is"],
+            "spots": spots,
         },
         "table": {
             "columns": ["", front["quality_is"], "forgetting, nats per token",
                         "mean KL(tuned from base) on own answers, nats", "on the front"],
             "rows": [
-                [name, numbers.decimal(p["quality"]), numbers.nats(p["forgetting_nats"]),
+                [name, numbers.with_interval(p["quality"], numbers.decimal), _forgotten(p),
                  numbers.nats(p["kl_nats"]), "yes" if name in front["front"] else "no"]
                 for name, p in points.items()
             ],
         },
         "cautions": ["A few models show an order, and not that one quantity predicts the other."],
     }  # fmt: skip
+
+
+def _best(front: Found) -> str:
+    """Who is beaten by nobody, by the estimates; said only of models that have both values."""
+    if not front["front"]:
+        return (
+            "Which model stands on the front is not known: none has both a quality and a rise of "
+            "the loss on texts (--texts FILE)."
+        )
+    return (
+        f"By the estimates no other model has both a better {front['quality_is']} and less "
+        f"forgetting than {numbers.listed(front['front'])}; between models whose intervals overlap "
+        "the order is undecided."
+    )
+
+
+def _goes_with(agree: Found | None) -> list[str]:
+    if not agree or not agree["of"]:
+        return []
+    return [
+        "More KL(tuned from base) on the model's own answers goes with more forgetting in "
+        f"{agree['same']} of {numbers.plural(agree['of'], 'pair')} of models."
+    ]
+
+
+def _forgotten(point: Found) -> str:
+    lost = point["forgetting_nats"]
+    return str(lost["reason"]) if lost["estimate"] is None else numbers.with_interval(lost)
 
 
 def _sentence(model: str, text: str, one: Found) -> str:

@@ -84,6 +84,23 @@ class Panels(_Part):
     panels: list[Panel]
 
 
+class Spot(_Part):
+    """One name between two axes, with an interval along each of them."""
+
+    name: str
+    x: _Estimate
+    y: _Estimate
+
+
+class Scatter(_Part):
+    """Names between two axes; one that lacks a value is not drawn."""
+
+    kind: Literal["scatter"]
+    x_label: str
+    y_label: str
+    spots: list[Spot]
+
+
 class Table(_Part):
     columns: list[str]
     rows: list[list[str]]
@@ -99,7 +116,7 @@ class Block(_Part):
     model: str
     question: str
     sentences: list[str]
-    picture: Annotated[Intervals | Curve | Panels, Field(discriminator="kind")] | None
+    picture: Annotated[Intervals | Curve | Panels | Scatter, Field(discriminator="kind")] | None
     table: Table | None
     cautions: list[str]
 
