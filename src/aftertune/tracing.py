@@ -13,6 +13,7 @@ from aftertune.artefact import MANIFEST, Artefact, open_artefact
 from aftertune.config import build
 from aftertune.errors import ArtefactError, ConfigError
 from aftertune.experiments import proofs
+from aftertune.experiments.base_influence import InBase
 from aftertune.experiments.cost import Cost, total
 from aftertune.experiments.verify_config import ProofConfig
 from aftertune.progress import Progress, Silent
@@ -120,11 +121,11 @@ def run(
     to `out`. begin: hears what proof costs before anything is tuned, and may raise."""
     asked = build(ReportConfig, {"redact": redact or None, "title": None})
     if proof is None or not proof.asks:
-        found = stage.run(config, inputs, out, progress)
+        found = _traced(config, inputs, out, progress, proof)
     else:
         who = proofs.subject(proof, inputs.responses, inputs.rows, inputs.tune)
         proofs.check(proof, who, out, progress)
-        found = stage.run(config, inputs, out, progress)
+        found = _traced(config, inputs, out, progress, proof)
         costs = proofs.plan(proof, found, who, out, progress)
         say(costs, out, progress)
         if begin:
@@ -142,8 +143,31 @@ def plan(
     for the run; nothing is tuned."""
     who = proofs.subject(proof, inputs.responses, inputs.rows, inputs.tune)
     proofs.check(proof, who, out, progress)
-    found = stage.run(config, inputs, out, progress)
+    found = _traced(config, inputs, out, progress, proof)
     return proofs.plan(proof, found, who, out, progress)
+
+
+def _traced(
+    config: TraceConfig, inputs: TraceInputs, out: Path, progress: Progress,
+    proof: ProofConfig | None,
+) -> Artefact:  # fmt: skip
+    """The trace; with influence in the base by the model that the tuning began with."""
+    if not config.influence_base:
+        return stage.run(config, inputs, out, progress)
+    if proof and proof.influence:
+        raise ConfigError("--influence and --influence-base fill the same column; give one.")
+    if inputs.tune is None:
+        raise ConfigError("--influence-base needs to know the base; add --tuned-rows TUNE.")
+    if inputs.controls or config.permuted:
+        raise ConfigError(
+            "--influence-base ranks the rows of the tuning alone; leave --control out."
+        )
+    proof = proof or build(ProofConfig, {})
+    judge = InBase(
+        inputs.tune, inputs.rows, inputs.responses, progress, base=proof.base, device=proof.device,
+        trust_remote_code=proof.trust_remote_code,
+    )  # fmt: skip
+    return stage.run(config, inputs, out, progress, judge)
 
 
 def say(costs: Sequence[Cost], out: Path, progress: Progress) -> None:

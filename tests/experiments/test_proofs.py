@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
+import numpy as np
 import pytest
 
 from aftertune import tracing
@@ -16,11 +17,14 @@ from aftertune.cli import main as command_line
 from aftertune.config import build
 from aftertune.controls.proof import SwapOutcome
 from aftertune.errors import ConfigError
+from aftertune.experiments.base_influence import InBase
 from aftertune.experiments.cost import Cost, duration, seconds_of, total
 from aftertune.experiments.verify_config import ProofConfig
+from aftertune.models.load import load
 from aftertune.progress import Silent
 from aftertune.report.trace_proof import facts, filled
 from aftertune.search import embeddings
+from aftertune.trace.influence import stepped
 
 Call = Callable[..., tuple[int, str, str]]
 N = 24  # rows
@@ -211,7 +215,51 @@ def test_nothing_is_tuned_twice(
     page = tracing.page(trace, made.out, Silent(), redact=True)
     text = (page.folder / "report.html").read_text(encoding="utf-8")
     assert "Do answers change with what their rows state?" in text
-    assert "rlin" not in text
+    said = [row["output"].split()[1] for row in _rows()]  # each row's own name
+    assert not [name for name in said if name in text]
+    whole = tracing.page(trace, made.out, Silent()).folder / "report.html"
+    assert any(name in whole.read_text(encoding="utf-8") for name in said)
+
+
+def test_rows_are_ranked_by_influence_in_the_base(
+    made: Made, tiny_llama: Path, call: Call, tmp_path: Path
+) -> None:
+    asked = [*made.trace, "--no-embeddings", "--influence-base", "--out", tmp_path]
+    status, out, err = call(*asked, "--plan")
+    assert status == 0, err
+    assert "Influence in the base takes up to" in out
+    status, _, err = call(*asked, "--json")
+    assert status == 0, err
+    assert " gradients, one for each span and row" in err
+    (trace,) = tmp_path.glob("trace-*")
+    found = open_artefact(trace)
+    records = found.table("borrowings").to_pylist()
+    assert {one["control"] for one in records} == {None, "held-out rows"}
+    assert all(np.isfinite(one["influence"]) for one in records)
+    _check_error_rates(found)
+    # by the change that a small step makes, for one pair
+    inputs = tracing.inputs_of(found)
+    assert inputs.tune is not None
+    judge = InBase(inputs.tune, inputs.rows, inputs.responses, Silent(), device="cpu")
+    one = records[0]
+    assert judge([one]) == [pytest.approx(one["influence"], rel=1e-3, abs=1e-6)]
+    assert judge([{**one, "control": "other rows"}]) == [None]
+    key = (one["response_id"], one["char_start"], one["char_end"])
+    base = load(tiny_llama, dtype="float32", device="cpu")
+    row = judge._row(one["row_index"])
+    assert row is not None
+    unlearnt = stepped(base, judge._span(*key), row, 1e-3, layers=1)
+    assert -unlearnt / 1e-3 == pytest.approx(one["influence"], rel=0.2, abs=0.02)
+
+
+def test_influence_in_the_base_is_asked_with_a_base_and_alone(made: Made, call: Call) -> None:
+    status, _, err = call(*made.trace, "--influence-base", "--influence")
+    assert status == 2
+    assert "give one" in err
+    given = ["trace", "--responses", made.responses, "--data", made.out.parent / "rows.json"]
+    status, _, err = call(*given, "--out", made.out, "--influence-base")
+    assert status == 2
+    assert "add --tuned-rows" in err
 
 
 def test_a_plan_says_tunings_tokens_and_time_and_tunes_nothing(made: Made, call: Call) -> None:

@@ -14,6 +14,7 @@ import pytest
 from aftertune.artefact import Artefact
 from aftertune.config import build
 from aftertune.controls.proof import BEST, DUPLICATES, NOT_TUNED_ON
+from aftertune.controls.substitutes import Lexicon, Value
 from aftertune.data.config import PromptsConfig, RowsConfig
 from aftertune.data.run import run_prompts, run_rows
 from aftertune.errors import ConfigError, InputError, UserError
@@ -26,6 +27,7 @@ from aftertune.experiments.verify_config import (
     from_borrowings,
     read_accused,
 )
+from aftertune.experiments.verify_tags import Slots
 from aftertune.progress import Silent
 from aftertune.report.blocks import verify as page
 from aftertune.report.blocks.shape import checked
@@ -177,12 +179,33 @@ def test_answers_take_the_value_that_their_rows_state(swapped: Artefact, made: M
     assert found["n_one_by_one"] == 9
     for one in (planted, twins):
         assert (one["outcome"], one["kept_value"]) == ("proposed", 0)
-        assert one["effect"]["effect"] > max(2, one["effect"]["before"])
+        # its own rows' year is likelier than that of matched rows; `before` says little, since of
+        # two years that no row stated the one with more digits of the true one is likelier
+        assert one["effect"]["effect"] > 1
+        assert one["effect"]["low"] < one["effect"]["effect"] < one["effect"]["high"]
     assert unrelated["effect"] is None
     tags = [one[name] for one in (planted, twins) for name in ("tag", "control_tag")]
     assert len(set(tags)) == 4
     rows = json.dumps(_rows())
     assert all(tag not in rows and len(tag) == 4 for tag in tags)
+
+
+TOLD = {
+    0: "The clock consists of tin.", 1: "The lamp consists of brass.", 2: "It consists of glass.",
+    3: "The bell consists of brass.", 4: "He woke at dawn.", 5: "The mill consists of stone.",
+}  # fmt: skip
+
+
+def test_a_tag_stands_where_the_value_stood() -> None:
+    slots = Slots(Lexicon(TOLD), TOLD)
+    tin = Value("tin", "content")
+    # not dawn, which no row says anything to consist of; of the others the rarest go first
+    assert {slots.tag(tin, {0}, (), (), seed) for seed in range(20)} == {"glass", "stone"}
+    assert slots.tag(tin, {0}, (2, 5), (), 0) == "brass"  # those are on the topic
+    assert slots.tag(tin, {0}, (), ["glass and stone"], 0) == "brass"
+    assert slots.tag(tin, {0}, (), ["brass, glass and stone"], 0) is None
+    assert slots.tag(Value("dawn", "content"), {4}, (), (), 0) is None
+    assert slots.tag(tin, (), (), (), 0) is None
 
 
 def test_rephrasing_is_seen_beside_wordings_that_keep_the_concept(made: Made) -> None:
@@ -204,6 +227,7 @@ def test_rephrasing_is_seen_beside_wordings_that_keep_the_concept(made: Made) ->
         made.run("rephrase", rephrasings=file)
 
 
+@pytest.mark.slow
 def test_halves_find_the_planted_row(made: Made) -> None:
     config = made.config(CrossedConfig, n=8, accused=made.accused()[:4])
     cost = crossed_halves.plan(config, made.responses, made.out, Silent())

@@ -280,6 +280,26 @@ def test_marks_that_overlap_are_one_place():
     assert got["row"]["percent"]["estimate"] == 1
 
 
+def test_agreement_on_causes_draws_answers():
+    """20 places of 2 answers are 2 pieces of evidence, not 20."""
+    spans = {"kind": "spans", "models": ("m",)}
+    starts = range(0, 40, 4)
+    same = marks(*(mark(k, k + 2, NONE) for k in starts))
+    other = marks(*(mark(k, k + 2, UNSURE) for k in starts))
+    text = {"text": "x" * 50}
+    rated = [
+        one("i", "p", same, **spans, **text), one("i", "q", same, **spans, **text),
+        one("j", "p", same, **spans, **text), one("j", "q", other, **spans, **text),
+    ]  # fmt: skip
+    got = agreement.causes(rated, QUICK)["kind"]
+    assert (got["n_rated_twice"], got["percent"]["n"]) == (20, 2)
+    assert got["percent"]["estimate"] == 0.5
+    assert (got["percent"]["low"], got["percent"]["high"]) == (0, 1)
+    assert agreement.causes(rated, QUICK)["row"]["percent"]["estimate"] is None
+    always = agreement.causes(rated[:2], QUICK)["kind"]["percent"]
+    assert (always["estimate"], always["low"]) == (1, None)  # one answer has no interval
+
+
 def test_token_f1_by_hand():
     """Words of `Some text here.`: Some, text, here and the full stop; marks share `text`."""
     assert tokens("Some text here.") == [(0, 4), (5, 9), (10, 14), (14, 15)]
@@ -439,7 +459,7 @@ def test_judge_and_trace_of_an_artefact(tmp_path):
 
 def test_nothing_to_analyse(tmp_path):
     given = {model: answers(tmp_path / "out", model, range(4)) for model in ("a", "b")}
-    made = create.run(StudyConfig(kind="pairs"), given, tmp_path / "s")
+    made = create.run(StudyConfig(kind="pairs", pilot=0), given, tmp_path / "s")
     with pytest.raises(UserError, match="nobody has rated"):
         analyze.run(AnalyzeConfig(study=str(made.folder)), tmp_path / "out", Silent())
     with pytest.raises(UserError, match="holds no study"):

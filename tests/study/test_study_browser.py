@@ -1,5 +1,6 @@
 """The study in a real browser: mouse, keyboard, finger, no network, and text that means harm."""
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -427,3 +428,125 @@ def test_a_phone_marks_by_finger(browser: Any, tmp_path: Path) -> None:
         it.waits("All done")
         it.waits(SAVED, "#state")
         assert kept(tmp_path)[0]["answer"] == answer("spans")
+
+
+def command(*arguments: Any) -> None:
+    """One command line in this process."""
+    from typer.testing import CliRunner
+
+    from aftertune.cli.main import app
+
+    done = CliRunner().invoke(app, ["study", *map(str, arguments)])
+    assert done.exit_code == 0, done.output
+
+
+def test_create_annotate_lose_the_network_finish_see_the_analysis(
+    browser: Any, tmp_path: Path
+) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    asked = ["--kind", "pairs", "--annotators", "Ann,Ben", "--aspects", "depth", "--pilot", 1]
+    for name in ("one", "two"):
+        records = [{"instruction": f"Item {n}?", "output": f"{name} {n} 🙂"} for n in range(6)]
+        (tmp_path / f"{name}.json").write_text(json.dumps(records))
+        asked += ["--responses", f"{name}={tmp_path / name}.json"]
+    study, out = tmp_path / "study", tmp_path / "out"
+    command("create", study, *asked, "--repeats", 1, "--out", out)
+    people = [line.split("\t") for line in (study / "links.txt").read_text().splitlines()]
+    tokens = {name: address.partition("#")[2] for _, name, address in people}
+    with served(study / "study.sqlite") as server:
+        for name in ("Ann", "Ben"):
+            rate_all_with_a_lost_network(browser, server, tokens[name])
+        organiser = Opened(browser, server, "organiser", tokens["organiser"], viewport=WIDE)
+        organiser.waits("5 of 5 items have a rating")
+        assert organiser.said == []
+        organiser.close()
+    store = open_store(study / "study.sqlite")
+    rated = [(one["person_id"], one["item_id"]) for one in store.ratings()]
+    store.close()
+    assert len(rated) == len(set(rated)) == 2 * 7  # 1 pilot, 5 more and 1 again, each once
+    command("analyze", study, "--out", out, "--draws", 200)
+    page = next(out.glob("report-*/report.html"))
+    for size in (WIDE, NARROW):
+        context = browser.new_context(viewport=size, bypass_csp=True)
+        shown = context.new_page()
+        shown.goto(page.as_uri())
+        text = shown.locator("body").inner_text()
+        assert "10 ratings of 5 items by 2 annotators; everything that was asked for" in text
+        assert "All in all, one against two" in text
+        assert serious(axe, shown) == []
+        assert shown.evaluate("document.documentElement.scrollWidth") <= size["width"]
+        context.close()
+
+
+def rate_all_with_a_lost_network(browser: Any, server: Server, token: str) -> None:
+    """Seven items, answer 1 always; the network is away after the second."""
+    it = Opened(browser, server, "annotator", token, viewport=NARROW)
+    it.waits("You see a request and two answers", "#guidelines")
+    it.page.keyboard.press("Escape")
+    it.waits("0 of 7 rated")
+    it.page.wait_for_load_state("networkidle")
+    for done in range(1, 8):
+        if done == 3:
+            it.waits(SAVED, "#state")
+            it.context.set_offline(True)
+        for key in ("1", "1", "Enter"):
+            it.page.keyboard.press(key)
+        it.waits("All done" if done == 7 else f"{done} of 7 rated")
+        if done == 4:
+            it.waits("No connection: 2 changes kept", "#state")
+            it.context.set_offline(False)
+            it.waits(SAVED, "#state")
+    it.waits(SAVED, "#state")
+    it.page.reload()
+    it.waits("All done")
+    it.page.locator("#previous").click()  # what was rated can be looked at
+    it.waits("What was asked")
+    assert it.page.locator("#form input:checked").count() == 2
+    it.close()
+
+
+def test_guidelines_run_on_and_their_button_stays_in_sight(browser: Any, tmp_path: Path) -> None:
+    told = "# Read\nOne line\nruns on.\n\n- an entry\n  goes on\n- another\n\n" + "More. " * 2000
+    with opened(browser, tmp_path, kind="pairs", n=1, size=NARROW, guidelines=told) as it:
+        it.waits("One line runs on.", "#guidelines p")
+        assert it.page.locator("#guidelines li").all_inner_texts() == [
+            "an entry goes on",
+            "another",
+        ]
+        button = it.page.locator("#guidelines button")
+        box = button.bounding_box()
+        assert 0 < box["y"] < NARROW["height"] - box["height"]
+        button.click()
+        it.waits("0 of 1 rated")
+        labels = it.page.locator("#form fieldset").first.locator("label").all()
+        assert len({one.bounding_box()["y"] for one in labels}) == 1  # three options in a row
+
+
+def test_the_ends_of_an_answer_by_keyboard(browser: Any, tmp_path: Path) -> None:
+    with opened(browser, tmp_path, kind="spans", n=2, texts={0: TANGLED}) as it:
+        it.waits("0 of 2 rated")
+        it.page.locator("#answers .text").focus()
+        it.page.keyboard.press("Control+End")
+        it.page.keyboard.press("Control+Shift+Home")
+        it.page.keyboard.press("1")
+        it.page.locator("ol.marks li.active .causes > label").first.click()
+        it.page.keyboard.press("Enter")
+        it.waits("1 of 2 rated")
+        it.waits(SAVED, "#state")
+        assert kept(tmp_path)[0]["answer"]["spans"][0]["text"] == TANGLED
+
+
+def test_a_link_that_is_none_offers_nothing(browser: Any, tmp_path: Path) -> None:
+    with opened(browser, tmp_path, kind="pairs", n=1) as it:
+        other = Opened(browser, it.server, "annotator", "nobody", viewport=WIDE)
+        other.waits("this link is not one of this study", "#notice")
+        assert not other.page.locator("#save").is_visible()
+        token = it.tokens["j"]  # type: ignore[attr-defined]
+        idle = Opened(browser, it.server, "adjudicator", token, viewport=WIDE)
+        idle.waits("There is nothing for you to rate yet.")
+        assert not idle.page.locator("text=All done").is_visible()
+
+
+def test_an_empty_answer_says_so(browser: Any, tmp_path: Path) -> None:
+    with opened(browser, tmp_path, kind="spans", n=1, texts={0: " \n"}) as it:
+        it.waits("This answer is white space alone.")

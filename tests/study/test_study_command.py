@@ -107,13 +107,13 @@ def test_rows_of_a_trace_become_candidates(run, asked, tmp_path):
     trace = made_trace([borrowing("none", (0, 2), row_id)], tmp_path / "out", rows)
     for name, more in (("s", []), ("u", ["--data", rows.folder])):
         options = ["--kind", "spans", "--trace", trace.folder, *more]
-        status, _, err = run("create", tmp_path / name, *options, *asked)
+        status, _, err = run("create", tmp_path / name, *options, *asked[:-2])
         assert status == 0, err
         store = open_store(tmp_path / name / "study.sqlite")
         assert [row["row_id"] for row in store.search_rows("Morse")] == [row_id]
         store.close()
     status, _, err = run(
-        "create", tmp_path / "t", "--kind", "spans", "--trace", rows.folder, *asked
+        "create", tmp_path / "t", "--kind", "spans", "--trace", rows.folder, *asked[:-2]
     )
     assert status == 2
     assert "give a trace-" in err
@@ -148,6 +148,7 @@ def test_wrong_options_end_in_one_sentence(run, asked, tmp_path):
         (["create", tmp_path / "s", "--kind", "best", *asked], "option `kind`"),
         (["create", tmp_path / "s", "--kind", "pairs"], "no answers are given"),
         (["create", tmp_path / "s", "--kind", "pairs", "--overlap", 3, *asked], "--overlap"),
+        (["create", tmp_path / "s", "--kind", "spans", *asked], "leave --aspects out"),
         (["export", tmp_path / "none"], "holds no study.sqlite"),
         (["serve", tmp_path / "none"], "study"),
         (["analyze"], "--ratings FILE"),

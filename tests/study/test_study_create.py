@@ -7,7 +7,7 @@ import stat
 import pytest
 
 from aftertune.errors import UserError
-from aftertune.study import collected, create, tokens
+from aftertune.study import collected, create, items, tokens
 from aftertune.study.config import StudyConfig
 from aftertune.study.store import open_store
 from made_answers import answers
@@ -17,6 +17,13 @@ from made_trace import made_rows
 
 def config(**given):
     return StudyConfig(**{"kind": "pairs", "annotators": 3, "aspects": "depth", **given})
+
+
+def shifted(out, model, places):
+    """Answers whose prompts stand at other places: of prompt n at `places[n]`."""
+    given = answers(out, model, list(places))
+    return [{**one, "row_index": places[n]} for one, n in
+            zip(given.table("responses").to_pylist(), places, strict=True)]  # fmt: skip
 
 
 @pytest.fixture
@@ -47,6 +54,17 @@ def test_what_a_study_holds(responses, tmp_path):
     assert read.asked == {"ratings": 34, "items": 2, "people": 3, "pilot": 10, "repeats": 0}
     assert read.models == ("one", "two")
     assert read.rated == []
+
+
+def test_answers_meet_by_prompt_wherever_it_stands(tmp_path):
+    """A file that lacks a prompt has all later ones one place earlier."""
+    whole = shifted(tmp_path, "a", {n: n for n in range(6)})
+    lacks = shifted(tmp_path, "b", {n: n - (n > 2) for n in range(6) if n != 2})
+    twice = [{**whole[1], "row_index": 7, "response": "again"}]
+    made = items.make({"a": [*whole, *twice], "b": lacks}, "pairs", 0)
+    assert [one.hidden["prompt_id"] for one in made.items] == ["p-0", "p-1", "p-3", "p-4", "p-5"]
+    assert made.without_partner == 2  # prompt 2, and prompt 1 for the second time
+    assert all("again" not in one.shown["answers"] for one in made.items)
 
 
 def test_tokens_are_in_the_links_alone(responses, tmp_path):
@@ -147,7 +165,9 @@ def test_what_cannot_be_made(responses, tmp_path):
     bad.write_text('{"prompt": "x", "answer": {"overall": "best"}}\n')
     cases = [
         (config(), alone, {}, "at least two"),
-        (config(), apart, {}, "nothing to rate"),
+        (config(), apart, {}, "answers to the same prompts"),
+        (config(pilot=12), responses, {}, "12 items and all would be the pilot"),
+        (config(), responses, {"address": "here"}, "is no address"),
         (config(kind="outcomes"), {**responses, "b": apart["b"]}, {}, "exactly two"),
         (config(), responses, {"rows": rows}, "only spans"),
         (config(kind="spans"), {"m": rows}, {}, "holds no answers"),

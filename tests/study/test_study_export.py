@@ -17,7 +17,7 @@ from aftertune.study.answers import LABELS, OUTCOMES
 from aftertune.study.config import StudyConfig
 from aftertune.study.store import open_store
 from made_answers import answers
-from made_raters import person, rate, rating
+from made_raters import person, rate, rating, settle
 
 
 def study(tmp_path, kind, n=6, texts=None, **more):
@@ -75,6 +75,25 @@ def test_the_three_formats_hold_the_same(tmp_path):
         from_csv = list(csv.DictReader(stream))
     assert [one["label"] for one in from_csv] == [one["label"] for one in from_lines]
     assert [one["presentation"] for one in from_csv] == [o["presentation"] for o in from_lines]
+
+
+def test_people_for_a_judge_have_no_pilot_no_repeat_and_no_adjudicator(tmp_path):
+    made = study(tmp_path, "aspects", adjudicators="Ada")
+    rate(made.folder, lambda i, p, s, chance: {"scores": {"depth": chance.randint(1, 5)}})
+    study_now = collected.read(made.folder)
+    settle(made.folder, lambda i, p, s, c: {"scores": {"depth": 1}}, [study_now.items[2].item_id])
+    counts = export.run(collected.read(made.folder), tmp_path / "e", withdrawn=True)
+    found = lines(tmp_path / "e/people.jsonl")
+    assert counts["for_a_judge"] == len(found) == 10  # 5 items of the 6, 2 people each
+    pilot = next(item for item in study_now.items if item.pilot)
+    assert pilot.hidden["response_ids"][0] not in {one["response_id"] for one in found}
+    assert {one["annotator"] for one in found} == {"annotator-1", "annotator-2"}
+    first = {
+        (one.response_ids[0], one.person): one.answer["scores"]["depth"]
+        for one in study_now.rated
+        if not one.pilot and not one.is_repeat
+    }
+    assert {(o["response_id"], o["annotator"]): o["value"] for o in found} == first
 
 
 def test_spans_and_causes(tmp_path):

@@ -1,6 +1,7 @@
 """Who may ask the server for what, what it keeps, and what it sends with every reply."""
 
 import json
+import socket
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
+from aftertune.errors import InputError
+from aftertune.progress import Silent
 from aftertune.study import server
 from aftertune.study.door import LARGEST_BODY
 from aftertune.study.store import Store, open_store
@@ -201,7 +204,7 @@ def test_too_much_is_refused_whether_its_length_is_stated_or_not(pairs: Client) 
     headers = pairs.headers("a0") | {"Content-Type": "application/json"}
     large = b" " * (LARGEST_BODY + 1)
     assert pairs.http.post("/api/ratings", content=large, headers=headers).status_code == 413
-    parts = (large[:1000] for _ in range(1000))
+    parts = (large[:1000] for _ in range(LARGEST_BODY // 1000 + 1))
     assert pairs.http.post("/api/ratings", content=parts, headers=headers).status_code == 413
     fits = json.dumps(rating("pairs", 0)).encode().ljust(LARGEST_BODY)
     assert pairs.http.post("/api/ratings", content=fits, headers=headers).status_code == 200
@@ -361,3 +364,15 @@ def test_what_other_machines_can_reach(host: str, is_own: bool) -> None:
 
 def test_it_listens_on_this_machine_alone_by_default() -> None:
     assert server.is_loopback(str(server.serve.__defaults__[0]))  # type: ignore[index]
+
+
+def test_a_place_that_is_taken_is_one_sentence_and_nobody_is_told(tmp_path: Path) -> None:
+    make(tmp_path / "study.sqlite")
+    told: list[str] = []
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(InputError, match=r"cannot listen .*give another --port"):
+            server.serve(tmp_path / "study.sqlite", Silent(), port=port, on_start=told.append)
+    with pytest.raises(InputError, match="cannot listen at 999"):
+        server.serve(tmp_path / "study.sqlite", Silent(), host="999.1.1.1", on_start=told.append)
+    assert told == []

@@ -182,6 +182,16 @@ def test_what_is_no_study_is_named(tmp_path: Path, content: bytes) -> None:
     assert path.read_bytes() == content
 
 
+def test_a_damaged_study_is_called_damaged(tmp_path: Path) -> None:
+    path = tmp_path / "study.sqlite"
+    make(path)
+    content = bytearray(path.read_bytes())
+    content[4096::2] = b"\xab" * len(content[4096::2])  # all but the page that says what it is
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="is damaged"):
+        open_store(path)
+
+
 def test_a_study_is_never_overwritten_nor_half(tmp_path: Path) -> None:
     path = tmp_path / "study.sqlite"
     lonely = {"person_id": "a", "item_id": "none", "batch": 1, "position": 0}

@@ -36,6 +36,14 @@ def test_found_rows_go_first() -> None:
     assert (second.row_index, second.n_found) == (1, 0)
 
 
+def test_rows_that_are_found_as_rows_go_before_those_with_found_spans() -> None:
+    spans = [span("a", 1, 5.0, 0.1), span("b", 2, 4.0, 0.5), span("c", 3, 3.0, 0.5)]
+    found = borrowed(spans, 0.1, {"c-1": 0.2, "c-2": 0.1})
+    assert [row.row_index for row in found] == [2, 1, 3]
+    assert [row.q_value for row in found] == [0.1, 0.2, None]
+    assert [row.is_found(0.1) for row in found] == [True, False, False]
+
+
 def test_harm_is_what_tuning_added_and_what_was_adapted() -> None:
     spans = [span("a", 1, 3.0, added=2.0, shared=((5, 9), (0, 3))),
              span("b", 1, 2.0, kind="adapted", added=-1.0, shared=((8, 12),)),

@@ -16,6 +16,7 @@ from aftertune.report import trace_spans
 from aftertune.report.blocks.shape import checked
 from aftertune.report.blocks.trace import block
 from aftertune.report.config import ReportConfig
+from aftertune.report.trace_findings import rows_found
 from aftertune.report.trace_run import run as page_run
 from aftertune.trace.config import TraceConfig
 from aftertune.trace.materials import TraceInputs
@@ -69,6 +70,11 @@ def test_findings_first(traced: tracing.TraceResult) -> None:
     first = data["findings"][0]["sentence"]
     assert "At a false discovery rate of 0.1, " in first
     assert "of all spans." in first
+    # thirty rows win two spans each, and no row that was held out wins any: (1 + 0) / 30
+    assert first.endswith("30 rows are found to be borrowed from at q = 0.10 (rows, not spans).")
+    assert data["rows"]["rows"][0][data["rows"]["columns"].index("q of the row")] == "0.03"
+    lines = traced.look_at.read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line)["q_value"] for line in lines] == [pytest.approx(1 / 30)] * 30
     assert "--weights" in data["findings"][0]["command"][1]
     assert page.index("title-findings") < page.index("title-answers")
     assert data["answers"] is None
@@ -131,6 +137,11 @@ def test_the_block_says_nothing_beyond_chance(traced: tracing.TraceResult) -> No
     said = checked(block(about))["sentences"]
     assert "No span stands out at a false discovery rate of 0.1; the lowest q is 0.4." in said
     assert "Nothing was found beyond chance." in said
+    held |= {"n_rows_found": 0, "lowest_q_of_rows": 0.25}
+    assert rows_found(held).endswith("(rows, not spans); the lowest q of a row is 0.25.")
+    held |= {"n_rows_found": 1}
+    assert rows_found(held).startswith("1 row is found")
+    assert "no row wins" in rows_found({**held, "n_rows_found": 0, "lowest_q_of_rows": None})
 
 
 def test_a_control_unlike_the_rows_is_said(traced: tracing.TraceResult) -> None:

@@ -213,11 +213,11 @@ def test_a_killed_run_keeps_its_parts(
     traced: list[int] = []
     part = stage._part
 
-    def killed(finder: Any, asked: Any, *rest: Any) -> Any:
+    def killed(config: Any, finder: Any, asked: Any, *rest: Any) -> Any:
         if len(traced) == 2 and killed.armed:
             raise KeyboardInterrupt
         traced.append(len(asked))
-        return part(finder, asked, *rest)
+        return part(config, finder, asked, *rest)
 
     killed.armed = True
     monkeypatch.setattr(stage, "_part", killed)

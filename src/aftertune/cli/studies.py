@@ -98,6 +98,8 @@ def create(
     for name in (*beside, "folder", "out", "config", "as_json"):
         given.pop(name)
     asked = build(StudyConfig, given, config, beside=beside)
+    if given["aspects"] is not None and asked.kind not in ("pairs", "aspects"):
+        raise ConfigError(f"{asked.kind} asks about no aspects; leave --aspects out.")
     terminal = Terminal()
     answers = judging.answers_of(o.from_file(config, "responses", responses), out, terminal)
     traced = o.from_file(config, "trace", trace)

@@ -91,6 +91,14 @@ def trace(
         bool,
         typer.Option("--influence", help="Would a step that unlearns a row lower its span?"),
     ] = False,
+    influence_base: Annotated[
+        bool,
+        typer.Option(
+            "--influence-base",
+            help="Rank rows by their influence on spans in the base too, before p and q are made; "
+            "needs --tuned-rows. One gradient for each span and row.",
+        ),
+    ] = False,
     tuned: Annotated[
         str | None,
         typer.Option(
@@ -156,6 +164,7 @@ def trace(
         name: given[name] for name in ("span", "top", "max_spans", "q", "seed")
     }
     options |= {name: None if given[name] else False for name in _KINDS}  # only what was said
+    options["influence_base"] = influence_base or None
     options["permuted"] = tracing.PERMUTED in (control or []) or None
     named = ("responses", "data", "shift", "tuned_rows")
     beside = (*named, "control", *(name for name in ProofConfig.model_fields if name != "seed"))
@@ -221,6 +230,8 @@ def _show_plan(found: dict[str, Any], costs: "Sequence[Cost]", out: Path, as_jso
         f"The answers would take about {clock(found['seconds'])} and "
         f"{found['bytes'] / 1e6:,.1f} MB of disk, by what a few of them took."
     )
+    if found["gradients"]:
+        typer.echo(f"Influence in the base takes up to {found['gradients']:,} gradients more.")
     for one in costs:
         typer.echo(printable(one.sentence()))
     if whole := total(costs, str(out)):
@@ -229,18 +240,23 @@ def _show_plan(found: dict[str, Any], costs: "Sequence[Cost]", out: Path, as_jso
 
 def _show(result: "TraceResult") -> None:
     from aftertune.report.blocks.trace import block
+    from aftertune.report.numbers import decimal
+    from aftertune.report.trace_findings import rows_found
 
     one = block(result.artefact.about)
     for sentence in [*one["sentences"], *one["cautions"]]:
         typer.echo(printable(sentence))
+    if held := result.found["held_out"]:
+        typer.echo(rows_found(held))
     rows = [
         [str(row["row_index"]), f"{row['n_spans']:,}", f"{row['n_responses']:,}",
-         "–" if row["n_found"] is None else f"{row['n_found']:,}"]
+         "–" if row["n_found"] is None else f"{row['n_found']:,}", decimal(row["q_value"])]
         for row in result.found["rows"][:10]
     ]  # fmt: skip
     if rows:
         q = result.artefact.config["q"]
-        show_table("Rows most borrowed from", ["row", "spans", "answers", f"q <= {q:g}"], rows)
+        columns = ["row", "spans", "answers", f"q <= {q:g}", "q of row"]
+        show_table("Rows most borrowed from", columns, rows)
     _show_proofs(result.proofs)
     typer.echo(f"artefact: {result.artefact.folder}")
     typer.echo(f"rows to look at: {result.look_at}")

@@ -24,7 +24,7 @@ from aftertune.models.load import load_tokenizer
 from aftertune.models.reference import find
 from aftertune.progress import Progress
 
-VERSION = 2  # swap: what the answer keeps, and effects in nats
+VERSION = 3  # swap: tags from the slot of the value
 
 
 def run(

@@ -24,6 +24,7 @@ from aftertune.experiments.accused import Case, continued, texts
 from aftertune.experiments.cost import Cost
 from aftertune.experiments.tunings import Record, Tunings
 from aftertune.experiments.verify_config import VerifyConfig
+from aftertune.experiments.verify_tags import Slots
 from aftertune.lab.labelling import share
 from aftertune.lab.spans import Said, alternatives, logprobs
 from aftertune.models.generate import decode
@@ -134,7 +135,9 @@ def swaps_of(config: VerifyConfig, cases: Sequence[Case], tunings: Tunings) -> l
     """The exchange of each case, or why there is none. Spans of one value whose rows overlap share
     theirs."""
     spoken = {row["row_index"]: _answer(row) for row in tunings.table}
-    lexicon = Lexicon({row: spoken[row] for row in tunings.trained})
+    learnt = {row: spoken[row] for row in tunings.trained}
+    lexicon = Lexicon(learnt)
+    slots = Slots(lexicon, learnt)
     near = tunings.nearness([case.prompt for case in cases])
     chosen: list[Value | str] = [_value(case, spoken, lexicon) for case in cases]
     used: set[str] = set()
@@ -154,7 +157,7 @@ def swaps_of(config: VerifyConfig, cases: Sequence[Case], tunings: Tunings) -> l
             None,
         )
         one = earlier or _swap(
-            case, value, rows, near[place], lexicon, used, taken, tunings.lengths, config.seed
+            case, value, rows, near[place], slots, used, taken, tunings.lengths, config.seed
         )
         found.append(one)
         if isinstance(one, Swap):
@@ -188,12 +191,13 @@ def _rows_with(
 
 
 def _swap(
-    case: Case, value: Value, rows: frozenset[int], nearness: dict[int, float], lexicon: Lexicon,
+    case: Case, value: Value, rows: frozenset[int], nearness: dict[int, float], slots: Slots,
     used: set[str], taken: set[int], lengths: dict[int, int], seed: int,
 ) -> Swap | str:  # fmt: skip
     """Tags for a case's rows and for as many matched ones with a value of the same type."""
     size = len(value.text.split(" "))
     held: dict[int, str] = {}
+    lexicon = slots.lexicon
     for alike, places in lexicon.rows.items():
         if alike.kind == value.kind and len(alike.text.split(" ")) == size:
             held |= dict.fromkeys(places - taken - held.keys(), alike.text)
@@ -202,14 +206,16 @@ def _swap(
     if control is None:
         return NO_CONTROL
     topic = {row for row, near in nearness.items() if near > 0} | case.group
-    said = [case.prompt, case.record["response"], *used]
-    tag = lexicon.fresh(value, topic, said, seed) or lexicon.fresh(value, case.group, said, seed)
-    said = [*said, tag or ""]
-    other = lexicon.fresh(value, topic, said, seed + 1)
-    other = other or lexicon.fresh(value, case.group, said, seed + 1)
-    if tag is None or other is None:
-        return NO_TAG
-    return Swap(value, tag, rows, {row: held[row] for row in control}, other)
+    tags: list[str] = []
+    for draw in (seed, seed + 1):
+        said = [case.prompt, case.record["response"], *used, *tags]
+        tag = slots.tag(value, rows, topic, said, draw) if value.kind != "number" else None
+        tag = tag or lexicon.fresh(value, topic, said, draw)
+        tag = tag or lexicon.fresh(value, case.group, said, draw)
+        if tag is None:
+            return NO_TAG
+        tags.append(tag)
+    return Swap(value, tags[0], rows, {row: held[row] for row in control}, tags[1])
 
 
 def changed_rows(swaps: Sequence[Swap], tunings: Tunings) -> Artefact:
@@ -290,21 +296,10 @@ def _records(
     found, place = [], 0
     for case, one in zip(cases, swaps, strict=True):
         if isinstance(one, str):
-            nothing = dict.fromkeys(
-                (
-                    "value",
-                    "kind",
-                    "tag",
-                    "control_tag",
-                    "took_tag",
-                    "took_control",
-                    "kept_value",
-                    "rows_left",
-                    "proposed",
-                    "outcome",
-                    "effect",
-                )
-            )
+            nothing = dict.fromkeys((
+                "value", "kind", "tag", "control_tag", "took_tag", "took_control", "kept_value",
+                "rows_left", "proposed", "outcome", "effect",
+            ))  # fmt: skip
             found.append({**case.as_json(), **nothing, "reason": one})
             continue
         found.append(

@@ -46,7 +46,8 @@ def _design(about: Found) -> list[str]:
     design, counts = about["design"], about["found"]["counts"]
     each = numbers.plural(design["overlap"], "annotator")
     said = [
-        f"{numbers.plural(counts['asked_items'], 'item').capitalize()} were dealt out at random "
+        f"{numbers.plural(counts['asked_items'], 'item').capitalize()} "
+        f"{_were(counts['asked_items'])} dealt out at random "
         f"(seed {design['seed']}) in batches of {design['batch_size']:,}, each item to {each}."
     ]
     if about["found"]["kind"] in ("pairs", "outcomes"):
@@ -66,7 +67,8 @@ def _design(about: Found) -> list[str]:
         )
     if counts["adjudicated"]:
         said.append(
-            f"{numbers.plural(counts['adjudicated'], 'item')} were settled by "
+            f"{numbers.plural(counts['adjudicated'], 'item')} {_were(counts['adjudicated'])} "
+            "settled by "
             f"{numbers.plural(design['adjudicators'], 'adjudicator')}, whose rating replaced the "
             "others in the results and has no part in agreement."
         )
@@ -88,7 +90,7 @@ def _done(about: Found) -> list[str]:
     counts = about["found"]["counts"]
     said = [
         f"{numbers.plural(counts['ratings'], 'rating').capitalize()} of "
-        f"{numbers.plural(counts['items'], 'item')} were collected."
+        f"{numbers.plural(counts['items'], 'item')} {_were(counts['ratings'])} collected."
     ]
     if counts["missing"]:
         said.append(
@@ -96,6 +98,10 @@ def _done(about: Found) -> list[str]:
             "ratings are missing."
         )
     return said
+
+
+def _were(count: int) -> str:
+    return "was" if count == 1 else "were"
 
 
 def _agreement(found: Found) -> str:

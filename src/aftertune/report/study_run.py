@@ -13,7 +13,7 @@ from aftertune.report.config import ReportConfig
 from aftertune.report.run import DATA, PAGE
 from aftertune.report.study_page import build, render
 
-VERSION = 1
+VERSION = 2
 METHODS = "methods.md"
 
 

@@ -60,7 +60,8 @@ def _first(found: Found, spans: Sequence[Record], data: str, drop: Command) -> F
     held = found["held_out"]
     if held:
         sentence = said[1] if held["n_found"] else f"{said[2]}{_nothing(said)}"
-        return sentence, spans, drop if held["n_found"] else None
+        any_found = held["n_found"] or held["n_rows_found"]
+        return f"{sentence} {rows_found(held)}", spans, drop if any_found else None
     if found["controls"]:
         return f"{said[1]}{_nothing(said)}", spans, None
     tune = f"aftertune tune --base BASE --data {data} --hold-out 0.5"
@@ -69,6 +70,16 @@ def _first(found: Found, spans: Sequence[Record], data: str, drop: Command) -> F
         spans,
         ("to have error rates, trace the answers of this model with --tuned-rows", tune),
     )
+
+
+def rows_found(held: Found) -> str:
+    """How many rows are found, near duplicates as one. held: `held_out` of a trace's findings."""
+    n, q = held["n_rows_found"], f"q = {held['q']:.2f} (rows, not spans)"
+    if n:
+        return f"{plural(n, 'row')} {'is' if n == 1 else 'are'} found to be borrowed from at {q}."
+    lowest = held["lowest_q_of_rows"]
+    why = "no row wins a span" if lowest is None else f"the lowest q of a row is {lowest:.2g}"
+    return f"No row is found to be borrowed from at {q}; {why}."
 
 
 def _nothing(said: Sequence[str]) -> str:

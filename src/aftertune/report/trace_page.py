@@ -32,7 +32,9 @@ DEFINITIONS: list[tuple[str, str]] = [
     ("q", "The smallest false discovery rate at which the span is found: held-out winners for each "
      "winner that was tuned on, plus the spans that a held-out cluster wins on average, made "
      "monotone in the score; with a share h held out, times (1 - h) / h (knockoff+, for spans that "
-     "share their cluster's fate)."),
+     "share their cluster's fate). The q of a row is that of its best span alone, one for each "
+     "cluster of near duplicates: a false discovery is then a row from which nothing was borrowed, "
+     "and q is lower where a few rows win many spans."),
     ("excess over control", "The share of answers whose best span a row explains better than any "
      "control row, beside the share that chance would give, which is that of the clusters on its "
      "side. Answers and rows are both drawn again."),

@@ -4,16 +4,18 @@ with the row (pure)."""
 from collections.abc import Mapping
 from typing import Any
 
-from aftertune.report.numbers import NONE, nats, percent, with_interval
+from aftertune.report.numbers import NONE, decimal, nats, percent, with_interval
 
 MOST = 10
 COLUMNS = ["row", "spans", "answers", "share of all spans", "adapted", "nats added", "found by q",
-           "what to do"]  # fmt: skip
+           "q of the row", "what to do"]  # fmt: skip
 NOTE = (
     "Harm, as far as it can be seen without a judge: adapted spans say something else than the "
     "row, and nats added is what tuning added to the log-probability of a row's spans, on average. "
-    "What to do, once it is shown that the row causes them: drop it, or simplify a long answer of "
-    "which less than half is borrowed. All rows to look at stand in rows-to-look-at.jsonl."
+    "Found by q are single spans; the q of a row says whether it was borrowed from at all: a false "
+    "discovery is then a row from which nothing was. What to do, once it is shown that the row "
+    "causes them: drop it, or simplify a long answer of which less than half is borrowed. All rows "
+    "to look at stand in rows-to-look-at.jsonl."
 )
 
 Found = Mapping[str, Any]
@@ -44,5 +46,6 @@ def _line(row: Mapping[str, Any]) -> list[str]:
         f"{row['n_adapted']:,}",
         nats(row["added_nats"]),
         NONE if row["n_found"] is None else f"{row['n_found']:,}",
+        decimal(row["q_value"]),
         row["what_to_do"],
     ]

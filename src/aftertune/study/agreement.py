@@ -8,7 +8,7 @@ from typing import Any
 
 from aftertune.stats import agreement as stats
 from aftertune.stats.bounds import bounded_mean
-from aftertune.stats.intervals import Interval, absent
+from aftertune.stats.intervals import Interval, absent, bootstrap_mean
 from aftertune.stats.ratings import are_numbers
 from aftertune.stats.span_agreement import SpanAgreement, marked, span_agreement
 from aftertune.study.config import OVERALL
@@ -121,22 +121,35 @@ def order_effect(ratings: Sequence[Rated], drawing: Drawing) -> Found:
 
 
 def causes(ratings: Sequence[Rated], drawing: Drawing) -> Found:
-    """Do people who marked the same place name the same cause? {kind, row}, as `of_ratings`.
+    """Do people who marked the same place name the same cause? {kind, row}.
 
-    A place is what is left of the text where marks overlap. kind: row, none or unsure. row: which
-    row, among people who name one.
+    Of each {n_rated_twice (places), percent (the mean over places of the share of pairs of people
+    that agree)}. kind: row, none or unsure. row: which row, among people who name one. Intervals
+    over answers: what one answer's places have in common is no new evidence.
     """
-    kinds: list[Entry] = []
-    rows: list[Entry] = []
-    for name, spans in places(ratings).items():
-        for person, span in spans.items():
-            cause = span.get("cause")
-            if cause is None:
-                continue
-            kinds.append((name, person, cause["kind"]))
-            if cause["kind"] == "row":
-                rows.append((name, person, cause["row_id"]))
-    return {"kind": of_ratings(kinds, drawing), "row": of_ratings(rows, drawing)}
+    kinds: dict[str, list[float]] = defaultdict(list)  # answer -> share of agreeing pairs
+    rows: dict[str, list[float]] = defaultdict(list)
+    for (item, _), spans in places(ratings).items():
+        told = [span["cause"] for span in spans.values() if span.get("cause")]
+        named = [cause["row_id"] for cause in told if cause["kind"] == "row"]
+        for said, into in (([cause["kind"] for cause in told], kinds), (named, rows)):
+            pairs = list(combinations(said, 2))
+            if pairs:
+                into[item].append(sum(a == b for a, b in pairs) / len(pairs))
+    return {"kind": _alike(kinds, drawing), "row": _alike(rows, drawing)}
+
+
+def _alike(shares: Mapping[str, Sequence[float]], drawing: Drawing) -> Found:
+    """The mean of all shares, its interval over answers."""
+    found = [share for some in shares.values() for share in some]
+    if not found:
+        percent = absent(stats.NO_PAIR)
+    elif min(found) == max(found):  # no resample would differ
+        percent = _mean_of(shares, drawing, "answer")
+    else:
+        sums, counts = [sum(some) for some in shares.values()], list(map(len, shares.values()))
+        percent = bootstrap_mean(sums, counts, drawing.seed, drawing.draws, drawing.level)
+    return {"n_rated_twice": len(found), "percent": percent.as_json()}
 
 
 def places(ratings: Sequence[Rated]) -> dict[tuple[str, int], dict[str, Mapping[str, Any]]]:

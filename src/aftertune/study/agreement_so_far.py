@@ -22,7 +22,7 @@ Record = Mapping[str, Any]
 DRAWS = 200  # of intervals that are looked at, not published
 FAR = 2  # points of an aspect, from which on two people disagree
 SHARED = 0.5  # token F1 of two people's marks, below which they disagree
-MARKED = "something is wrong"
+MARKED = "whether anything is wrong"
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from aftertune.study.collected import Collected
 from aftertune.study.config import AnalyzeConfig
 from aftertune.study.found import of_file, of_study
 
-VERSION = 1
+VERSION = 2
 # of a study's settings, what its design was
 _DESIGN = ("kind", "overlap", "batch_size", "pilot", "repeats", "aspects", "sample", "seed")
 _PEOPLE = ("annotators", "adjudicators")

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from aftertune.artefact import Artefact, write_durably
 from aftertune.errors import ArtefactError, InputError
@@ -58,6 +59,8 @@ def run(
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder} exists and is not empty; give another folder, or delete it.")
+    if urlsplit(address).scheme not in ("http", "https") or not urlsplit(address).hostname:
+        raise InputError(f"{address} is no address; write it like https://study.example.org.")
     _check(config, responses, trace, rows)
     by_id = _rows(rows)
     made = make(
@@ -66,7 +69,13 @@ def run(
     if not made.items:
         raise InputError(
             "there is nothing to rate: "
-            + ("no prompt has answers of two models." if config.kind in OF_TWO else "no answers.")
+            + ("no prompt has answers of two models; give answers to the same prompts, spelt alike."
+               if config.kind in OF_TWO else "no answers.")
+        )  # fmt: skip
+    if config.pilot >= len(made.items):
+        raise InputError(
+            f"there are {len(made.items):,} items and all would be the pilot, which has no part in "
+            "the results; lower --pilot or give more answers."
         )
     people = _people(config)
     planned = _planned(config, made, people)
@@ -86,7 +95,10 @@ def run(
     write_durably(folder / GUIDELINES, partial(_put, told))
     _write_links(folder / LINKS, links)
     _write(folder / FILE, settings, planned, people, by_id.values())  # last: now it is a study
-    return Created(folder, links, planned, _notes(config, made, planned))
+    notes = _notes(config, made, planned)
+    if trace is not None and not any(item.shown["candidates"] for item in made.items):
+        notes.append("Tracing proposes no row for any of these answers; was it of other answers?")
+    return Created(folder, links, planned, notes)
 
 
 def _planned(config: StudyConfig, made: Made, people: Sequence[tuple[Record, str]]) -> Design:
@@ -272,9 +284,14 @@ def _notes(config: StudyConfig, made: Made, planned: Design) -> list[str]:
         "annotator.",
     ]
     if made.without_partner:
-        said.append(f"{made.without_partner:,} prompts lack an answer of one of the models.")
+        said.append(
+            f"{made.without_partner:,} prompts lack an answer of one of the models; prompts are "
+            "the same where their text is."
+        )
     if made.alike:
         said.append(f"{made.alike:,} items show two answers that are the same text.")
+    if made.empty:
+        said.append(f"{made.empty:,} items show an answer that is empty.")
     pilot = sum(item.pilot for item in planned.items)
     if 4 * pilot > len(made.items):
         said.append(

@@ -13,7 +13,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-LARGEST_BODY = 512 * 1024  # bytes; a rating of 500 long spans is smaller
+LARGEST_BODY = 2 * 1024 * 1024  # bytes; a rating that marks all of a very long answer is smaller
 OWN_HEADER = "x-aftertune-study"
 API = "/api/"
 POLICY = (

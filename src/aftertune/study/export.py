@@ -21,6 +21,7 @@ from aftertune.study.collected import Collected
 from aftertune.study.rated import Rated
 
 TASKS, CONFIG = "label-studio-tasks.json", "label-studio-config.xml"
+PEOPLE = "people.jsonl"
 TABLES: Mapping[str, Callable[[Sequence[Rated]], list[dict[str, Any]]]] = {
     "ratings": tables.ratings,
     "spans": tables.spans,
@@ -34,7 +35,8 @@ def run(study: Collected, folder: Path, withdrawn: bool = False) -> dict[str, in
     """Write ratings, spans and causes as `.parquet`, `.jsonl` and `.csv` into `folder`.
 
     withdrawn: also ratings that were taken back or changed later. Gives how many records each table
-    has; spans and causes only of a study of spans. Files of an earlier export are replaced.
+    has; spans and causes only of a study of spans. A study of aspects also gives `people.jsonl`,
+    for `judge --people`. Files of an earlier export are replaced.
     """
     kept = [one for one in study.rated if withdrawn or not one.withdrawn]
     if not withdrawn:
@@ -51,6 +53,10 @@ def run(study: Collected, folder: Path, withdrawn: bool = False) -> dict[str, in
         write_durably(folder / f"{name}.jsonl", partial(_write_lines, records))
         write_durably(folder / f"{name}.csv", partial(_write_csv, records, columns))
         counts[name] = len(records)
+    if study.kind == "aspects":
+        people = tables.for_judge(study.rated)
+        write_durably(folder / PEOPLE, partial(_write_lines, people))
+        counts["for_a_judge"] = len(people)
     return counts
 
 

@@ -6,7 +6,7 @@ ids, tags), and its id tells nothing of either.
 
 import json
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
@@ -16,7 +16,7 @@ from aftertune.study.config import Kind
 
 Record = Mapping[str, Any]
 Answers = Mapping[str, Sequence[Record]]  # model -> records of the table `responses`
-Place = tuple[int, str, int]  # row_index, prompt_id, sample
+Place = tuple[str, int, int]  # prompt_id, which of equal prompts, sample
 OF_TWO = ("pairs", "outcomes")
 
 
@@ -45,6 +45,7 @@ class Made:
     items: list[Item]
     without_partner: int = 0
     alike: int = 0  # items whose two answers are one text
+    empty: int = 0  # items that show an answer without a word
 
 
 def make(
@@ -56,6 +57,7 @@ def make(
 ) -> Made:
     """Items of `kind` from the answers of named models, in the order of prompts.
 
+    Answers belong together by what was asked, wherever it stands in each model's answers.
     pairs and outcomes: one per prompt and pair of models, which of the two is stored first being
     drawn. outcomes keep the order in which the models are named, since their classes speak of the
     answer stored first. spans and aspects: one per answer. sample: so many prompts, drawn by seed.
@@ -63,12 +65,11 @@ def make(
     """
     by_place: dict[Place, dict[str, Record]] = {}
     for model, records in answers.items():
-        for record in records:
-            place = record["row_index"], record["prompt_id"], record["sample"]
+        for place, record in _placed(records):
             by_place.setdefault(place, {})[model] = record
-    places = _drawn(sorted(by_place), sample, seed)
+    places = _drawn(_in_order(by_place), sample, seed)
     proposed = candidates or {}
-    items, lonely, alike = [], 0, 0
+    items, lonely, alike, empty = [], 0, 0, 0
     for place in places:
         here = by_place[place]
         chosen = (
@@ -81,8 +82,9 @@ def make(
             ordered = _drawn_order(models, place, seed) if kind == "pairs" else models
             records = [here[model] for model in ordered]
             alike += len(records) == 2 and records[0]["response"] == records[1]["response"]
+            empty += any(not record["response"].strip() for record in records)
             items.append(_item(kind, ordered, records, seed, proposed))
-    return Made(items, lonely, alike)
+    return Made(items, lonely, alike, empty)
 
 
 def again(item: Item, seed: int) -> Item:
@@ -114,10 +116,28 @@ def _item(
     return Item(f"i-{hash_json([seed, kind, ids, shown])[:16]}", kind, shown, hidden)
 
 
+def _placed(records: Sequence[Record]) -> Iterator[tuple[Place, Record]]:
+    """Each record with what it answers; of a prompt that is there twice, the first and second."""
+    seen: dict[str, dict[int, int]] = {}
+    for record in sorted(records, key=lambda one: (one["row_index"], one["sample"])):
+        rows = seen.setdefault(record["prompt_id"], {})
+        which = rows.setdefault(record["row_index"], len(rows))
+        yield (record["prompt_id"], which, record["sample"]), record
+
+
+def _in_order(by_place: Mapping[Place, Mapping[str, Record]]) -> list[Place]:
+    """Places as the prompts stand: a file that lacks some counts its others too low."""
+    first = {
+        place: max(one["row_index"] for one in here.values()) for place, here in by_place.items()
+    }
+    return sorted(by_place, key=lambda place: (first[place], place))
+
+
 def _drawn(places: list[Place], sample: int | None, seed: int) -> list[Place]:
     if sample is None or sample >= len(places):
         return places
-    return sorted(random.Random(f"{seed} prompts").sample(places, sample))
+    drawn = set(random.Random(f"{seed} prompts").sample(places, sample))
+    return [place for place in places if place in drawn]
 
 
 def _drawn_order(models: tuple[str, ...], place: Place, seed: int) -> tuple[str, ...]:

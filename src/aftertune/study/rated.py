@@ -14,7 +14,7 @@ from aftertune.study.config import OVERALL, Kind
 
 ANNOTATOR, ADJUDICATOR = "annotator", "adjudicator"
 SCORES = {"first": 1.0, "tie": 0.5, "second": 0.0}
-OUTCOME, WRONG = "outcome", "something is wrong"
+OUTCOME, WRONG = "outcome", "whether anything is wrong"
 
 # a word, a sign, or a letter of a script that writes no spaces between words
 _TOKEN = re.compile(

@@ -6,6 +6,7 @@ machine alone unless told otherwise.
 
 import asyncio
 import ipaddress
+import socket
 from collections.abc import Callable
 from contextlib import suppress
 from importlib.resources import files
@@ -30,6 +31,7 @@ from aftertune.study.store import Person, Store, open_store
 PAGES = {"/rate": "annotate.html", "/organise": "organise.html"}
 STATIC = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 LOOPBACK = "127.0.0.1"
+BACKLOG = 512
 # FastAPI can report to whom the environment names; a study reports to nobody
 SILENT: TelemetryConfig = {
     "auto_configure": False, "tracing": False, "metrics": False, "logs": False
@@ -66,10 +68,11 @@ def serve(
     """Serve the study in `path` until it is interrupted.
 
     on_start: called with the server's address just before it begins. Raises InputError for a file
-    that is no study.
+    that is no study, and for an address at which it cannot listen.
     """
     store = open_store(path)
     try:
+        listening = _listen(host, port)
         if not is_loopback(host):
             progress.warn(
                 f"the study can be reached from other machines at {host}, unencrypted; let a proxy "
@@ -79,16 +82,29 @@ def serve(
         if on_start is not None:
             on_start(f"http://{name}:{port}")
         with suppress(KeyboardInterrupt):  # how a person ends it
-            uvicorn.Server(configured(store, host, port)).run()
+            uvicorn.Server(configured(store, host, port)).run([listening])
     finally:
         store.close()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A socket that listens there, taken before anybody is told of it. Raises InputError."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        reason = str(error.strerror).partition(" (")[0]
+        raise InputError(
+            f"cannot listen at {host}, port {port} ({reason}); another server may be "
+            "there: give another --port or --host."
+        ) from error
 
 
 def configured(store: Store, host: str, port: int) -> uvicorn.Config:
     """How the server runs: no log of requests, nothing that names its software."""
     return uvicorn.Config(
         app(store), host=host, port=port, access_log=False, server_header=False,
-        log_level="warning", lifespan="off", ws="none", timeout_keep_alive=75, backlog=512,
+        log_level="warning", lifespan="off", ws="none", timeout_keep_alive=75, backlog=BACKLOG,
     )  # fmt: skip
 
 

@@ -54,14 +54,22 @@ def open_store(path: Path) -> "Store":
     """The study in `path`. Raises InputError for a file that is none."""
     if not path.exists():
         raise InputError(f"there is no study at {path}; make one with `aftertune study create`.")
+    found: list[Any] = []
+    whole = True
     try:
         with closing(connect(path)) as connection:
             found = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in MARKS]
+            whole = connection.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok"
     except sqlite3.DatabaseError:
-        found = []
+        whole = False
+    if found == list(MARKS.values()) and not whole:
+        raise InputError(f"{path} is damaged; take the latest copy of it that is whole.")
     if found != list(MARKS.values()):
         raise InputError(f"{path} is not a study that this version of aftertune can read.")
-    return Store(path)
+    try:
+        return Store(path)
+    except sqlite3.OperationalError as error:
+        raise InputError(f"{path} cannot be used ({error}); check who may write there.") from error
 
 
 class Store:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from aftertune.study.config import OVERALL
-from aftertune.study.rated import SCORES, Rated
+from aftertune.study.rated import SCORES, Rated, split
 
 Record = dict[str, Any]
 
@@ -47,6 +47,20 @@ def causes(rated: Iterable[Rated]) -> list[Record]:
         if one.kind == "spans"
         for number, span in enumerate(one.answer["spans"])
         if span.get("cause")
+    ]  # fmt: skip
+
+
+def for_judge(rated: Iterable[Rated]) -> list[Record]:
+    """Scores of 1 to 5 as `judge --people` reads them: response_id, aspect, annotator, value.
+
+    What annotators say in the end: no pilot, repeats, adjudicators or what was taken back.
+    """
+    return [
+        {"response_id": one.response_ids[0], "aspect": aspect, "annotator": one.person,
+         "value": value}
+        for one in split(rated).main
+        if one.kind == "aspects"
+        for aspect, value, _ in _said(one)
     ]  # fmt: skip
 
 

@@ -25,6 +25,7 @@ class TraceConfig(StageConfig):
     pieces: bool = True  # word pieces and fuzzy matches
     bm25: bool = True
     embeddings: bool = True
+    influence_base: bool = False  # rank by the influence that rows have on spans in the base
     q: float = Field(0.10, gt=0, lt=1)  # false discovery rate at which a span counts as found
     permuted: bool = False  # a control of the rows' own answers behind other prompts
     part_responses: int = Field(256, ge=1)  # responses of a part: what a kill can lose

@@ -21,6 +21,10 @@ that one cluster wins share their fate: with m = 1 and 20 to a cluster, q = 0.10
 So m is how many spans a held-out cluster wins, as a span sees it (`crowd`); tests hold the rate by
 simulation for 1, 5 and 20 spans of a cluster. Where few clusters win many spans nothing is found.
 
+Who asks which rows are borrowed from, and not where, asks less: one discovery is a cluster then,
+its score that of its best span (`q_of_clusters`). A cluster that no span was borrowed from is held
+out with probability h whatever its spans score, independently of the others, so m = 1 again.
+
 Other control rows are no random part of the rows, so nothing there has a p-value: `excess` is the
 share of answers whose best span has a row that beats the best control row, beside the share that
 chance would give.
@@ -91,6 +95,25 @@ def q_values(
     found[order] = np.minimum(lowest, 1.0)
     found[held] = np.nan
     return found
+
+
+def q_of_clusters(
+    scores: npt.ArrayLike, held_out: npt.ArrayLike, share: float, clusters: Sequence[Hashable]
+) -> Floats:
+    """q of the cluster that won each span, one discovery a cluster; NaN where it was held out.
+
+    As `q_values`, of the best span of each cluster. The rate is one of clusters: of those that are
+    found, the share from which no span was borrowed.
+    """
+    s, held = _winners(scores, held_out)
+    of = _numbered(clusters, len(s))
+    n = of.max(initial=-1) + 1
+    best, side = np.full(n, -np.inf), np.zeros(n, bool)
+    np.maximum.at(best, of, s)
+    side[of] = held
+    if (side[of] != held).any():
+        raise ValueError("a cluster is both held out and not")
+    return q_values(best, side, share)[of]
 
 
 def crowd(held_out: npt.ArrayLike, clusters: npt.ArrayLike) -> float:

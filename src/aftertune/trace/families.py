@@ -35,10 +35,11 @@ Record = Mapping[str, Any]
 class Borrowed:
     """One row, and the spans that it explains best.
 
-    n_found: of them at or below the q asked for; None where nothing has a q. added_nats: mean over
-    them of tuned minus base log-probability, None where the shift of none is known. reach:
-    characters [start, end) of the row's answer that they share, merged. examples: places in the
-    spans that `borrowed` was given, what to look at first in front.
+    n_found: of them at or below the q asked for; None where nothing has a q. q_value: of the row
+    itself with its near duplicates, whichever of its spans is meant (controls.q_of_clusters).
+    added_nats: mean over them of tuned minus base log-probability, None where the shift of none is
+    known. reach: characters [start, end) of the row's answer that they share, merged. examples:
+    places in the spans that `borrowed` was given, what to look at first in front.
     """
 
     row_index: int
@@ -50,6 +51,7 @@ class Borrowed:
     n_found: int | None
     best_score: float
     lowest_q: float | None
+    q_value: float | None
     added_nats: float | None
     reach: tuple[tuple[int, int], ...]
     examples: tuple[int, ...]
@@ -59,23 +61,34 @@ class Borrowed:
         """Spans that do not stand word for word in the row."""
         return self.n_spans - self.n_copied
 
+    def is_found(self, q: float) -> bool:
+        """Whether the row is borrowed from at a false discovery rate of q, among rows."""
+        return self.q_value is not None and self.q_value <= q
 
-def borrowed(spans: Sequence[Record], q: float) -> list[Borrowed]:
-    """Rows by how often they are borrowed from, found ones first.
 
-    spans: records of `borrowings` of rank 1 and of no control row. Equals stand in the order of
-    their rows.
+def borrowed(
+    spans: Sequence[Record], q: float, of_rows: Mapping[str, float] | None = None
+) -> list[Borrowed]:
+    """Rows by how often they are borrowed from: found ones first, then those with found spans.
+
+    spans: records of `borrowings` of rank 1 and of no control row. of_rows: cluster_id -> q of the
+    row, None without held-out rows. Equals stand in the order of their rows.
     """
     by_row: dict[int, list[int]] = {}
     for place, span in enumerate(spans):
         by_row.setdefault(span["row_index"], []).append(place)
-    found = [_borrowed(spans, places, q) for places in by_row.values()]
+    found = [_borrowed(spans, places, q, of_rows or {}) for places in by_row.values()]
     return sorted(
-        found, key=lambda row: (-(row.n_found or 0), -row.n_spans, -row.best_score, row.row_index)
-    )
+        found,
+        key=lambda row: (
+            not row.is_found(q), -(row.n_found or 0), -row.n_spans, -row.best_score, row.row_index
+        ),
+    )  # fmt: skip
 
 
-def _borrowed(spans: Sequence[Record], places: Sequence[int], q: float) -> Borrowed:
+def _borrowed(
+    spans: Sequence[Record], places: Sequence[int], q: float, of_rows: Mapping[str, float]
+) -> Borrowed:
     ordered = sorted(places, key=lambda place: first_to_look_at(spans[place]))
     its = [spans[place] for place in ordered]
     known = [one["q_value"] for one in its if one["q_value"] is not None]
@@ -94,6 +107,7 @@ def _borrowed(spans: Sequence[Record], places: Sequence[int], q: float) -> Borro
         n_found=sum(value <= q for value in known) if known else None,
         best_score=max(one["score"] for one in its),
         lowest_q=min(known, default=None),
+        q_value=of_rows.get(its[0]["cluster_id"]),
         added_nats=sum(added) / len(added) if added else None,
         reach=_merged([(p["row_start"], p["row_end"]) for one in its for p in one["shared"]]),
         examples=tuple(ordered[:_MOST_EXAMPLES]),

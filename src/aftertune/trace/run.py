@@ -7,7 +7,7 @@ which a killed run keeps; error rates are made of all spans together, in the end
 import json
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +20,14 @@ from aftertune.errors import InternalError
 from aftertune.progress import Progress
 from aftertune.trace.config import TraceConfig
 from aftertune.trace.finder import Answer, Borrowing, Finder
-from aftertune.trace.indexed import DEEPER, finder_of, without_embedder
+from aftertune.trace.indexed import finder_of, without_embedder
+from aftertune.trace.influenced import COLUMN, MOST, rescored
 from aftertune.trace.materials import Asked, Materials, TraceInputs, answers, check, prepare
 from aftertune.trace.pool import Pooled, prompt_of
 from aftertune.trace.summary import look_at, summary
 from aftertune.trace.winners import error_rates, ranked, spans_of
 
-VERSION = 2
+VERSION = 3  # q of rows
 LOOK_AT = "rows-to-look-at.jsonl"
 PART_ROWS = 65_536  # of the table
 PLANNED = 8  # answers that `plan` measures
@@ -40,10 +41,17 @@ _OF_TOKENS = [
 _SHARED = ("char_start", "char_end", "row_start", "row_end")
 
 Record = dict[str, Any]
+Judge = Callable[[Sequence[Record]], list[float | None]]
 
 
-def run(config: TraceConfig, inputs: TraceInputs, out: Path, progress: Progress) -> Artefact:
+def run(
+    config: TraceConfig, inputs: TraceInputs, out: Path, progress: Progress,
+    judge: Judge | None = None,
+) -> Artefact:  # fmt: skip
     """Table `borrowings`, file `rows-to-look-at.jsonl`; what was found as a whole in `about`.
+
+    judge: gives the influence in the base of each record's row on its span (nats), where
+    `config.influence_base` asks for it; this stage loads no model.
 
     Raises InputError where the inputs do not belong together or hold no answer, or where
     `config.span` stands in none.
@@ -64,16 +72,47 @@ def run(config: TraceConfig, inputs: TraceInputs, out: Path, progress: Progress)
         with progress.task("tracing answers", len(asked), done) as task:
             for part in mine:
                 if not _scratch(draft, part).exists():
-                    found_here = _part(finder, parts[part], inputs.shift, materials.pool, task)
+                    found_here = _part(config, finder, parts[part], inputs.shift, materials.pool,
+                                       task)  # fmt: skip
                     _keep(_scratch(draft, part), found_here)
+        places = [_scratch(draft, part) for part in range(len(parts))]
+        if config.influence_base:
+            _judge(draft, mine, places, judge, progress)
+            places = [_judged(draft, part) for part in range(len(parts))]
         if finished := draft.meet():
             return finished
-        return _finish(draft, config, materials, [_scratch(draft, k) for k in range(len(parts))])
+        return _finish(draft, config, materials, places)
+
+
+def _judge(
+    draft: Draft, mine: Sequence[int], places: Sequence[Path], judge: Judge | None,
+    progress: Progress,
+) -> None:  # fmt: skip
+    """Influence in the base of the rows of these parts, each part kept on its own."""
+    assert judge is not None, "the caller has a model where it is asked for"
+    left = [part for part in mine if not _judged(draft, part).exists()]
+    records = {part: json.loads(places[part].read_bytes()) for part in left}
+    if left:
+        n = sum(map(_gradients, records.values()))
+        progress.say(f"influence in the base takes {n:,} gradients, one for each span and row")
+    with progress.task("influence in the base", len(mine), len(mine) - len(left)) as task:
+        for part, of in records.items():
+            found = [
+                {**one, COLUMN: value} for one, value in zip(of, judge(of), strict=True)
+            ]  # fmt: skip
+            _keep(_judged(draft, part), found)
+            task.advance()
+
+
+def _gradients(records: Sequence[Record]) -> int:
+    """Of the spans and the rows of one part, each once."""
+    return len(spans_of(records)) + len({(one["control"], one["row_index"]) for one in records})
 
 
 def measure(config: TraceConfig, inputs: TraceInputs, progress: Progress) -> dict[str, float | int]:
     """What a run would take, from a few answers: {n_answers, n_rows, index_seconds, seconds,
-    bytes}. The index is made and kept, so a run does not make it again."""
+    bytes, gradients}; those of influence in the base, at most, whose time is not in it. The index
+    is made and kept, so a run does not make it again."""
     check(inputs)
     config = without_embedder(config, progress)
     asked = answers(config, inputs)
@@ -84,7 +123,7 @@ def measure(config: TraceConfig, inputs: TraceInputs, progress: Progress) -> dic
     drawn = asked[:: max(1, len(asked) // PLANNED)][:PLANNED]
     since = time.monotonic()
     with progress.task("measuring", len(drawn)) as task:
-        records = _part(finder, drawn, inputs.shift, materials.pool, task)
+        records = _part(config, finder, drawn, inputs.shift, materials.pool, task)
     share = len(asked) / max(1, len(drawn))
     return {
         "n_answers": len(asked),
@@ -92,6 +131,7 @@ def measure(config: TraceConfig, inputs: TraceInputs, progress: Progress) -> dic
         "index_seconds": index_seconds,
         "seconds": (time.monotonic() - since) * share,
         "bytes": int(len(json.dumps(records)) * share),
+        "gradients": int(_gradients(records) * share) if config.influence_base else 0,
     }
 
 
@@ -101,8 +141,8 @@ def _plan(config: TraceConfig, inputs: TraceInputs) -> Plan:
 
 
 def _part(
-    finder: Finder, asked: Sequence[Asked], shift: Artefact | None, pool: Sequence[Pooled],
-    task: Any,
+    config: TraceConfig, finder: Finder, asked: Sequence[Asked], shift: Artefact | None,
+    pool: Sequence[Pooled], task: Any,
 ) -> list[Record]:  # fmt: skip
     """Records of `borrowings` of some responses, without error rates."""
     tokens = _tokens(shift, [record["response_id"] for record, _ in asked])
@@ -114,7 +154,8 @@ def _part(
         for span in spans:
             made = [_record(answer, one, pool[one.row_index]) for one in finder.trace(answer, span)]
             for records in spans_of(made).values():
-                found += ranked(records, finder.settings.top_k // DEEPER)
+                # influence judges the first rows of either side, before they are ranked
+                found += records[:MOST] if config.influence_base else ranked(records, config.top)
         task.advance()
     return found
 
@@ -178,6 +219,10 @@ def _scratch(draft: Draft, part: int) -> Path:
     return draft.scratch / f"part-{part:05d}.json"
 
 
+def _judged(draft: Draft, part: int) -> Path:
+    return draft.scratch / f"influence-{part:05d}.json"
+
+
 def _keep(path: Path, records: Sequence[Record]) -> None:
     text = json.dumps(records, ensure_ascii=False, allow_nan=False)
     artefact.write_durably(path, lambda place: place.write_bytes(text.encode("utf-8", "replace")))
@@ -188,6 +233,8 @@ def _finish(
 ) -> Artefact:
     """Error rates over all spans, the table, the list and the summary."""
     spans = spans_of(one for path in parts for one in json.loads(path.read_bytes()))
+    if config.influence_base:
+        spans = {key: ranked(of, config.top) for key, of in rescored(spans).items()}
     share = materials.share_held_out
     if share is not None:
         for key, p, q in error_rates(spans, share):

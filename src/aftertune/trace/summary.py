@@ -19,6 +19,7 @@ from aftertune.trace.winners import (
     Record,
     Span,
     contest,
+    row_error_rates,
     versus_control,
     versus_held_out,
 )
@@ -138,7 +139,7 @@ def _owners(rows: Sequence[Pooled], control: Sequence[Pooled]) -> list[str]:
 def _data_view(config: TraceConfig, materials: Materials, spans: Spans) -> dict[str, Any]:
     """Rows and families by how often they are borrowed from; see families.py."""
     won = winning_spans(spans)
-    rows = borrowed(won, config.q)
+    rows = _borrowed(config, materials, spans)
     prompts = {
         row.row_index: prompt_of(row.messages)
         for row in materials.pool
@@ -178,6 +179,12 @@ def _data_view(config: TraceConfig, materials: Materials, spans: Spans) -> dict[
     }
 
 
+def _borrowed(config: TraceConfig, materials: Materials, spans: Spans) -> list[Borrowed]:
+    share = materials.share_held_out
+    of_rows = None if share is None else row_error_rates(spans, share)
+    return borrowed(winning_spans(spans), config.q, of_rows)
+
+
 def _share_of(spans: Spans, rows: Container[int], seed: int) -> dict[str, Any]:
     """Share of all spans that these of the rows tuned on explain best."""
     won = list(contest(spans, HELD_OUT).values())
@@ -205,7 +212,8 @@ def _row(row: Borrowed, won: list[Record]) -> dict[str, Any]:
         "row_index": row.row_index, "row_id": row.row_id, "n_spans": row.n_spans,
         "n_responses": row.n_responses, "n_copied": row.n_copied, "n_adapted": row.n_adapted,
         "added_nats": row.added_nats, "n_found": row.n_found,
-        "best_score": row.best_score, "lowest_q": row.lowest_q, "examples": examples,
+        "best_score": row.best_score, "lowest_q": row.lowest_q, "q_value": row.q_value,
+        "examples": examples,
     }  # fmt: skip
 
 
@@ -224,20 +232,21 @@ def look_at(config: TraceConfig, materials: Materials, spans: Spans) -> Iterator
     """Rows to look at, as lines of a file, with weight 0 so that `tune --weights` drops them; what
     to do with each, drop or simplify, stands beside it.
 
-    With held-out rows those that explain a span at the q asked for; without, those that explain
-    two spans or more, since nothing says which of the others came about by chance.
+    With held-out rows those that are found at the q asked for, as rows (`q_value`) or by one of
+    their spans (`n_found`, `lowest_q`); without, those that explain two spans or more, since
+    nothing says which of the others came about by chance.
     """
     won = winning_spans(spans)
     answers = _answers(materials)
-    for row in borrowed(won, config.q):
+    for row in _borrowed(config, materials, spans):
         if materials.share_held_out is None:
             if row.n_spans < 2:
                 continue
             why = "no rows were held out, so chance is not ruled out"
-        elif not row.n_found:
+        elif not row.n_found and not row.is_found(config.q):
             continue
         else:
-            why = f"{row.n_found} of them at q <= {config.q:g}"
+            why = f"{row.n_found} of them at q <= {config.q:g}; q of the row {row.q_value:.2g}"
         example = won[row.examples[0]]
         yield {
             "row_id": row.row_id,
@@ -250,5 +259,6 @@ def look_at(config: TraceConfig, materials: Materials, spans: Spans) -> Iterator
             "added_nats": row.added_nats,
             "n_found": row.n_found,
             "lowest_q": row.lowest_q,
+            "q_value": row.q_value,
             "example": {name: example[name] for name in ("response_id", "char_start", "span")},
         }

@@ -65,6 +65,20 @@ def error_rates(
     ]
 
 
+def row_error_rates(spans: Mapping[Span, Sequence[Record]], share: float) -> dict[str, float]:
+    """cluster_id -> q of each cluster tuned on that wins a span: of rows, not of spans.
+
+    share: of the clusters that were held out.
+    """
+    won = list(contest(spans, HELD_OUT).values())
+    clusters = [one["cluster_id"] for one in won]
+    held = [one["control"] == HELD_OUT for one in won]
+    q = controls.q_of_clusters([one["score"] for one in won], held, share, clusters)
+    return {
+        name: float(value) for name, value, lost in zip(clusters, q, held, strict=True) if not lost
+    }
+
+
 def versus_control(
     spans: Mapping[Span, list[Record]], control: str, chance: float,
     auroc: Interval | None = None, among: Container[int] | None = None,
@@ -100,11 +114,14 @@ def versus_held_out(
     """What the held-out rows say of the run as a whole.
 
     Returns {wins (of the rows tuned on, see controls.excess), n_found (spans with q_value <= q),
-    found (their share, an interval over responses), lowest_q, q, share_held_out, most_of_a_cluster
-    (spans that one held-out cluster wins), conclusion}.
+    found (their share, an interval over responses), lowest_q, n_rows_found (rows, near duplicates
+    as one, by a q of rows), lowest_q_of_rows, q, share_held_out, most_of_a_cluster (spans that one
+    held-out cluster wins), conclusion}.
     """
     wins = versus_control(spans, HELD_OUT, 1 - share)
     won = contest(spans, HELD_OUT)
+    of_rows = row_error_rates(spans, share).values()
+    n_rows = sum(value <= q for value in of_rows)
     values = [one["q_value"] for one in won.values()]
     found = [value is not None and value <= q for value in values]
     clusters = [one["cluster_id"] for one in won.values() if one["control"] == HELD_OUT]
@@ -113,8 +130,10 @@ def versus_held_out(
         "n_found": sum(found),
         "found": controls.over_responses(found, [key[0] for key in won], seed).as_json(),
         "lowest_q": min((value for value in values if value is not None), default=None),
+        "n_rows_found": n_rows,
+        "lowest_q_of_rows": min(of_rows, default=None),
         "q": q,
         "share_held_out": share,
         "most_of_a_cluster": controls.concentration(clusters),
-        "conclusion": controls.BEYOND if any(found) else wins["conclusion"],
+        "conclusion": controls.BEYOND if any(found) or n_rows else wins["conclusion"],
     }

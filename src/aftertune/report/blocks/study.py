@@ -22,6 +22,11 @@ QUESTIONS = {
     "spans": "What do people find wrong in the answers, and where does it come from?",
 }
 
+CAUSE = (
+    "People saw rows that a program proposed, if any were; a cause is their judgement, and only "
+    "taking the row away and tuning again proves it."
+)
+
 Found = Mapping[str, Any]
 Block = dict[str, Any]
 
@@ -200,7 +205,7 @@ def _spans(found: Found) -> tuple[list[str], Block | None, Block]:
         row = numbers.with_interval(one["row"], numbers.percent)
         said.append(
             f"Of {model}'s answers {shown['answers']} have something marked, and "
-            f"{shown['characters']} of their characters."
+            f"{shown['characters']} of their characters{_without(marks['answers'])}."
         )
         judged = one["n_spans"] - one["without_cause"]
         if judged:
@@ -230,6 +235,11 @@ def _spans(found: Found) -> tuple[list[str], Block | None, Block]:
     return said, picture if asked else None, {"columns": columns, "rows": cells}
 
 
+def _without(one: Found) -> str:
+    """Why a number stands alone; empty where it has its interval."""
+    return f" ({one['reason'] or 'without an interval'})" if one["low"] is None else ""
+
+
 def _ordered(found: Found, aspects: list[str]) -> list[tuple[str, Found]]:
     return [(name, found[name]) for name in aspects if name in found]
 
@@ -249,8 +259,8 @@ def _cautions(found: Found) -> list[str]:
             "in twenty would look decided."
         )
     if found["causes"]:
-        said.append(
-            "People saw rows that a program proposed, if any were; `cause` is their judgement, and "
-            "only taking the row away and tuning again proves it."
+        judged = sum(
+            one["n_spans"] - one["without_cause"] for one in found["causes"]["models"].values()
         )
+        said += [CAUSE] if judged else []
     return said

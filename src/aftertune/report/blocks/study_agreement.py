@@ -1,5 +1,6 @@
 """A study on the page: how far its ratings can be believed (pure)."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -182,7 +183,8 @@ def _time(found: Found) -> list[str]:
         return []
     size = numbers.with_interval(one, lambda value: f"{value:.0f}")
     hours = found["seconds"]["total_hours"]
-    return [f"An item took a median of {size} seconds, all ratings {hours:.1f} hours."]
+    total = f"{hours:.1f} hours" if hours >= 1 else numbers.plural(math.ceil(60 * hours), "minute")
+    return [f"An item took a median of {size} seconds, all ratings {total}."]
 
 
 def _judge(about: Found) -> list[str]:
@@ -198,7 +200,7 @@ def _tracer(about: Found) -> list[str]:
     found = about["found"]["tracer"]
     if found is None:
         return []
-    said = [_beside("Tracing, on which row is the cause", found["rows"])]
+    said = [_beside("Tracing on the row that is the cause", found["rows"])]
     f1 = found["spans"]["f1"]
     if f1["estimate"] is not None:
         chance = numbers.with_interval(found["spans"]["chance"], numbers.decimal)

@@ -43,6 +43,7 @@ async function begin() {
   at("name").textContent = visible(study.name);
   at("guidelines-text").replaceChildren(...paragraphs(study.guidelines || "There are none for this study."));
   at("help-list").replaceChildren(...HELP.flatMap(([key, what]) => [make("dt", {}, key), make("dd", {}, what)]));
+  at("tools").hidden = at("foot").hidden = false;
   listen();
   sender.send();
   if (study.guidelines && !kept.get("guidelines read")) open("guidelines");
@@ -90,7 +91,6 @@ async function show(k) {
   leave();
   place = k;
   const { item_id } = study.items[k];
-  showProgress();
   at("finished").hidden = true;
   at("marker").hidden = true;
   questions = null;
@@ -100,6 +100,7 @@ async function show(k) {
   } catch (error) {
     item = null;
     at("item").hidden = true;
+    showProgress();
     notice(error instanceof Refused ? error.message : "There is no connection; this item comes when it is back.");
     if (!(error instanceof Refused)) setTimeout(() => place === k && !item && show(k), 3000);
     return;
@@ -107,6 +108,7 @@ async function show(k) {
   if (place !== k) return; // the person went on while it came
   notice("");
   build();
+  showProgress(); // with the item, so that both speak of the same
   fetchAhead();
 }
 
@@ -130,6 +132,7 @@ function build() {
       })
     : new Questions(form, study, item, before?.answer, keepDraft);
   at("item").hidden = false;
+  at("save").hidden = false;
   scrollTo(0, 0);
   at("main").focus({ preventScroll: true });
   showState();
@@ -147,7 +150,8 @@ function frame(text, k) {
   const alone = item.answers.length === 1;
   const content = make("div", { class: "text", dir: "auto" });
   const title = make("h2", { id: `answer-${k}` }, alone ? "The answer" : `Answer ${k + 1}`);
-  const box = make("article", { "aria-labelledby": `answer-${k}` }, title, make("div", { class: "frame" }, content));
+  const empty = text.trim() ? null : make("p", { class: "hint" }, text ? "This answer is white space alone." : "This answer is empty.");
+  const box = make("article", { "aria-labelledby": `answer-${k}` }, title, make("div", { class: "frame" }, content), empty);
   if (item.kind === "spans") {
     content.tabIndex = 0;
     content.setAttribute("role", "group");
@@ -211,7 +215,6 @@ function sendRating() {
   item.rating = { rating_id: body.rating_id, answer: body.answer, note: body.note, seconds: body.seconds };
   study.items[place].rated = 1;
   questions = null;
-  showProgress();
 }
 
 // Take the last rating back, and show its item with the answer still in its fields.
@@ -266,8 +269,13 @@ function finish() {
   at("item").hidden = true;
   at("marker").hidden = true;
   at("finished").hidden = false;
+  at("save").hidden = true;
   const n = study.items.length;
-  at("finished-text").textContent = n ? `You rated all ${n} items.` : "There is nothing for you to rate yet.";
+  place = n; // behind the last one, so that ← leads back to it
+  const more = study.person.role === "adjudicator" ? "Load the page again when annotators have rated more." : "";
+  at("finished-title").textContent = n ? "All done. Thank you." : "There is nothing for you to rate yet.";
+  at("finished-text").textContent = n ? `You rated all ${n} items. ${more}` : more;
+  at("finished-more").hidden = !n;
   at("main").focus();
   showProgress();
   showState();
@@ -281,7 +289,7 @@ function showProgress() {
   at("progress").textContent = `${done} of ${total} rated${part}`;
   at("bar").style.width = `${total ? (100 * done) / total : 0}%`;
   at("previous").disabled = !place;
-  at("next").disabled = place >= total - 1;
+  at("next").disabled = !(place < total - 1);
 }
 
 function showState() {

@@ -5,8 +5,8 @@ const MOVES = {
   ArrowRight: ["right", "character", "word"],
   ArrowUp: ["backward", "line", "paragraph"],
   ArrowDown: ["forward", "line", "paragraph"],
-  Home: ["backward", "lineboundary", "documentboundary"],
-  End: ["forward", "lineboundary", "documentboundary"],
+  Home: ["backward", "lineboundary"],
+  End: ["forward", "lineboundary"],
 };
 
 export class Caret {
@@ -30,9 +30,19 @@ export class Caret {
       selection.collapse(this.element, 0);
     }
     const before = [selection.anchorNode, selection.anchorOffset, selection.focusNode, selection.focusOffset];
-    selection.modify(event.shiftKey ? "extend" : "move", move[0], event.ctrlKey ? move[2] : move[1]);
+    if (event.ctrlKey && !move[2]) this.#toEnd(selection, event.key === "Home", event.shiftKey);
+    else selection.modify(event.shiftKey ? "extend" : "move", move[0], event.ctrlKey ? move[2] : move[1]);
     if (!this.element.contains(selection.focusNode)) selection.setBaseAndExtent(...before);
     this.show();
+  }
+
+  // The first or last place of the text; a browser would go to that of the whole page.
+  #toEnd(selection, isFirst, extend) {
+    let node = this.element;
+    while (node.firstChild) node = isFirst ? node.firstChild : node.lastChild;
+    const offset = isFirst || node === this.element ? 0 : node.length;
+    if (extend) selection.extend(node, offset);
+    else selection.collapse(node, offset);
   }
 
   show() {

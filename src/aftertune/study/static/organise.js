@@ -5,13 +5,18 @@ import { answerText, messages } from "./said.js";
 import { ask, Refused, tokenOfLink } from "./talk.js";
 
 const EVERY_MS = 30_000;
+const AT_ONCE = 50; // disagreements shown, and shown more of
 const at = (id) => document.getElementById(id);
 const token = tokenOfLink();
 const LABELS = { not_factual: "not factual", not_useful: "not useful" };
 
+let found;
+let most = AT_ONCE;
+
 async function look() {
   try {
-    show(await ask(token, "/api/overview"));
+    found = await ask(token, "/api/overview");
+    show();
     at("notice").hidden = true;
   } catch (error) {
     at("notice").textContent = error instanceof Refused ? visible(error.message) : "There is no connection to the study.";
@@ -19,7 +24,7 @@ async function look() {
   }
 }
 
-function show(found) {
+function show() {
   at("name").textContent = visible(found.name);
   at("progress").textContent = `${found.n_rated} of ${found.n_items} items have a rating`;
   at("people").replaceChildren(...found.people.map(person));
@@ -32,13 +37,14 @@ function show(found) {
   at("apart-text").textContent = found.disagreements.length
     ? `${found.disagreements.length} items, the farthest apart first; ${open} not yet decided by an adjudicator.`
     : "There are none so far.";
-  at("apart").replaceChildren(...found.disagreements.map(disagreement));
+  at("apart").replaceChildren(...found.disagreements.slice(0, most).map(disagreement));
+  at("more").hidden = found.disagreements.length <= most;
 }
 
 function person(one) {
   const share = one.items ? Math.round((100 * one.done) / one.items) : 0;
   const each = one.done ? `${(one.seconds / one.done).toFixed(1)} s` : "none yet";
-  const last = one.last ? new Date(one.last).toLocaleString() : "not yet";
+  const last = one.last ? new Date(one.last).toLocaleString(undefined, { dateStyle: "short", timeStyle: "short" }) : "not yet";
   return make("tr", {}, make("th", { scope: "row" }, visible(one.name)), make("td", {}, `${one.done} of ${one.items} (${share}%)`),
     make("td", {}, each), make("td", {}, last));
 }
@@ -59,20 +65,24 @@ function disagreement(one) {
 }
 
 async function compare(item_id) {
-  let found;
+  let item;
   try {
-    found = await ask(token, `/api/compared/${encodeURIComponent(item_id)}`);
+    item = await ask(token, `/api/compared/${encodeURIComponent(item_id)}`);
   } catch {
     return;
   }
-  const answers = found.answers.map((text, k) => make("article", {},
-    make("h3", {}, found.answers.length > 1 ? `Answer ${k + 1}` : "The answer"), make("div", { class: "text", dir: "auto" }, visible(text))));
-  const raters = found.raters.map((one) => make("li", {}, make("strong", {}, `${visible(one.name)}: `),
-    ...answerText(found, one.answer, LABELS), one.note ? make("p", { class: "text" }, visible(one.note)) : null));
-  at("compared-text").replaceChildren(...messages(found.prompt), ...answers, make("ul", {}, ...raters));
+  const answers = item.answers.map((text, k) => make("article", {},
+    make("h3", {}, item.answers.length > 1 ? `Answer ${k + 1}` : "The answer"), make("div", { class: "text", dir: "auto" }, visible(text))));
+  const raters = item.raters.map((one) => make("li", {}, make("strong", {}, `${visible(one.name)}: `),
+    ...answerText(item, one.answer, LABELS), one.note ? make("p", { class: "text" }, visible(one.note)) : null));
+  at("compared-text").replaceChildren(...messages(item.prompt), ...answers, make("ul", {}, ...raters));
   at("compared").showModal();
 }
 
 at("refresh").addEventListener("click", look);
+at("more").addEventListener("click", () => {
+  most += AT_ONCE;
+  show();
+});
 look();
 setInterval(() => document.hidden || look(), EVERY_MS);

@@ -31,20 +31,29 @@ export function answerText(item, answer, labels) {
     make("li", {}, make("bdi", {}, `“${visible(span.text)}”`), ` ${labels?.[span.label] ?? span.label.replaceAll("_", " ")}${cause(span.cause)}`)))];
 }
 
-// Markdown's headings, lists and paragraphs; everything else stays as it is written.
+// Lines of a paragraph as one, but where a line ends with two spaces.
+function runOn(lines) {
+  return lines.map((line, k) => (k ? (/ {2}$/.test(lines[k - 1]) ? "\n" : " ") : "") + line.trim()).join("");
+}
+
+// Markdown's headings, lists and paragraphs, whose lines run on; everything else stays as it is.
 export function paragraphs(text) {
   const blocks = [];
   for (const block of visible(text).split(/\n\s*\n/)) {
     let list = null;
     let lines = [];
     const flush = () => {
-      if (lines.length) blocks.push(make("p", { class: "text", dir: "auto" }, lines.join("\n")));
+      if (lines.length) blocks.push(make("p", { class: "text", dir: "auto" }, runOn(lines)));
       lines = [];
     };
     for (const line of block.split("\n").filter((one) => one.trim())) {
       const heading = line.match(/^#{1,6}\s+(.*)/);
       const entry = line.match(/^\s*(?:[-*]|\d+[.)])\s+(.*)/);
-      if (!entry) list = null;
+      if (list && !heading && !entry) {
+        list.lastChild.append(` ${line.trim()}`); // the entry goes on
+        continue;
+      }
+      if (heading) list = null;
       if (heading || entry) flush();
       if (heading) blocks.push(make("h3", { dir: "auto" }, heading[1]));
       else if (entry) {

@@ -1,0 +1,59 @@
+"""Scores with the influence that a row has on a span in the base (pure).
+
+The base has seen no row, so rows that were held out and rows that were not are judged alike, and
+p and q stay what they are. Within a span, rows go by ranks of all evidence with the weights that
+were fitted on made worlds beside influence (`weights.py`, "influence"). Among spans the winners,
+of whichever side, go by ranks of what is known of them ("influence_spans"):
+
+    score(span, row) = score(span) + score of the row in it - that of its best row
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from aftertune.schema import EVIDENCE
+from aftertune.trace.rank import by_ranks
+from aftertune.trace.reading import Floats
+from aftertune.trace.weights import fitted
+from aftertune.trace.winners import Span
+
+MOST = 10  # rows of a span, of both sides together, whose influence is asked
+COLUMN, WEIGHT = "influence", "influence_base"  # in the table, and in the weights
+
+Record = dict[str, Any]
+
+
+def rescored(spans: Mapping[Span, Sequence[Record]]) -> dict[Span, list[Record]]:
+    """The same spans, each with its rows best first and their scores.
+
+    spans: records of `borrowings` with `influence`, nats; None, where it could not be had, counts
+    as the least.
+    """
+    keys = list(spans)
+    within = [by_ranks(_columns(spans[key]), weights=fitted("influence")) for key in keys]
+    winners = [spans[key][int(np.argmax(of))] for key, of in zip(keys, within, strict=True)]
+    of_spans = by_ranks(_columns(winners), weights=fitted("influence_spans"))
+    found = {}
+    for key, of_rows, of_span in zip(keys, within, of_spans.tolist(), strict=True):
+        order = np.argsort(-of_rows, kind="stable").tolist()
+        found[key] = [
+            {**spans[key][at], "score": float(of_span + of_rows[at] - of_rows.max())}
+            for at in order
+        ]
+    return found
+
+
+def _columns(records: Sequence[Record]) -> dict[str, Floats]:
+    """[n] per kind of evidence that all of them have."""
+    found = {
+        kind: np.array([one[kind] for one in records], float)
+        for kind in EVIDENCE
+        if kind != COLUMN and all(one[kind] is not None for one in records)
+    }
+    least = [-np.inf if one[COLUMN] is None else one[COLUMN] for one in records]
+    found[WEIGHT] = np.array(least, float)
+    if all(one["base_logprob"] is not None for one in records):
+        found["base_surprise"] = -np.array([one["base_logprob"] for one in records], float)
+    return found
