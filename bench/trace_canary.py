@@ -25,12 +25,12 @@ import numpy as np
 from aftertune.artefact import Artefact
 from aftertune.auditing import read_prompts, read_rows
 from aftertune.config import build
+from aftertune.controls.effects import HALVED, SMALL
 from aftertune.controls.substitutes import holds
-from aftertune.lab.effects import HALVED, SMALL
 from aftertune.lab.score import auroc
-from aftertune.lab.spans import Said, logprobs, said
 from aftertune.models.load import load, load_tokenizer
 from aftertune.models.reference import find
+from aftertune.models.said import Said, logprobs, said
 from aftertune.progress import Silent
 from aftertune.respond import run as respond_stage
 from aftertune.respond.config import RespondConfig

@@ -10,11 +10,11 @@ from aftertune.artefact import Artefact
 from aftertune.data import templates
 from aftertune.data.render import render_row
 from aftertune.lab import base as base_stage
-from aftertune.lab import spans as lab_spans
 from aftertune.lab.cases import _base, _beside, judged
 from aftertune.lab.detectors import MOST_BLAMED, PURE
 from aftertune.lab.trace_detector import evidence_of, retrieved, span_evidence
 from aftertune.models.load import load
+from aftertune.models.said import said as said_of
 from aftertune.progress import Progress
 from aftertune.trace.influence import Scored, Suspect, influences
 from trace_lab_measures import CEILING
@@ -108,9 +108,7 @@ def influence_of(
 def _scored(tokenizer: Any, record: Record, start: int, end: int) -> Scored:
     ids = record["response_token_ids"]
     ids = ids[:-1] if record["finish_reason"] == "stop" else ids
-    said = lab_spans.said(
-        tokenizer, record["prompt_token_ids"], ids, record["response"], (start, end)
-    )
+    said = said_of(tokenizer, record["prompt_token_ids"], ids, record["response"], (start, end))
     assert said is not None, "a span has characters"
     first = len(said.prompt) + said.first
     whole = (*said.prompt, *said.response[: said.end])

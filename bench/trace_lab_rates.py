@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from scipy import stats
 
-from aftertune.lab.effects import HALVED, SMALL
+from aftertune.controls.effects import HALVED, SMALL
 from aftertune.trace.controls import concentration, q_values
 from aftertune.trace.rank import by_ranks
 

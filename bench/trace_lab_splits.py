@@ -30,9 +30,10 @@ from aftertune.auditing import read_prompts, read_rows
 from aftertune.config import build
 from aftertune.lab import base as base_stage
 from aftertune.lab import clusters as cut
-from aftertune.lab import spans, truth
+from aftertune.lab import truth
 from aftertune.lab.config import LabLabelsConfig
 from aftertune.lab.tuning import answered, tuned
+from aftertune.models import said as spans
 from aftertune.models.load import load, load_tokenizer
 from aftertune.progress import Progress
 from aftertune.shift import run as shift_stage

@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from scipy import stats as distributions
 
 from aftertune.controls import halves, proof, removal, substitutes
+from aftertune.controls.effects import effect
 from aftertune.controls.proof import BEST, Return, outcome
 from aftertune.controls.removal import Removal
 from aftertune.controls.substitutes import Lexicon, Value
-from aftertune.lab.effects import effect
 
 LOST, KEPT = -3.0, -0.1
 BACK = Return((True, True, True), (0.0, -0.1, 0.1))

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from aftertune.controls.effects import Effect
 from aftertune.lab import labelling
-from aftertune.lab.effects import Effect
 from aftertune.lab.labelling import Masked, Tagged
 from aftertune.lab.labels import _control, _masked
 

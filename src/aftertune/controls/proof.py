@@ -15,8 +15,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from aftertune.lab.effects import HALVED, LEVEL, Effect, t_interval
-from aftertune.lab.labelling import share
+from aftertune.controls.effects import HALVED, LEVEL, Effect, t_interval
+from aftertune.stats.bounds import share
 from aftertune.stats.intervals import bootstrap_mean, paired_difference
 
 Outcome = Literal["one row", "several jointly", "not from the rows", "unstable", "undecided"]

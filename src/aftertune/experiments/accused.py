@@ -8,9 +8,9 @@ from aftertune.artefact import Artefact
 from aftertune.errors import InputError
 from aftertune.experiments.tunings import Tunings
 from aftertune.experiments.verify_config import Accused
-from aftertune.lab.spans import Said, said
 from aftertune.models.generate import Settings, decode, generate
 from aftertune.models.load import Loaded
+from aftertune.models.said import Said, said
 
 _BATCH = 32  # answers that are continued at once
 

@@ -15,9 +15,9 @@ from aftertune.data import templates
 from aftertune.data.render import render_row
 from aftertune.errors import InputError
 from aftertune.experiments import retune
-from aftertune.lab.spans import said
 from aftertune.models.load import Loaded, load
 from aftertune.models.reference import find
+from aftertune.models.said import said
 from aftertune.progress import Progress
 from aftertune.trace.influence import Scored, Suspect, influences
 

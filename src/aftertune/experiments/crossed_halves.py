@@ -22,9 +22,9 @@ from aftertune.experiments.cost import Cost
 from aftertune.experiments.findings import keep
 from aftertune.experiments.tunings import Tunings
 from aftertune.experiments.verify_config import CrossedConfig
-from aftertune.lab.spans import logprobs
 from aftertune.models.load import load_tokenizer
 from aftertune.models.reference import find
+from aftertune.models.said import logprobs
 from aftertune.progress import Progress
 
 VERSION = 1

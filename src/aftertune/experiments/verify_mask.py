@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from aftertune.artefact import Artefact
 from aftertune.controls import removal
+from aftertune.controls.effects import Effect, effect
 from aftertune.controls.proof import (
     ACCUSED,
     BEST,
@@ -30,8 +31,7 @@ from aftertune.experiments.accused import Case, says
 from aftertune.experiments.cost import Cost
 from aftertune.experiments.tunings import Tunings
 from aftertune.experiments.verify_config import VerifyConfig
-from aftertune.lab.effects import Effect, effect
-from aftertune.lab.spans import logprobs
+from aftertune.models.said import logprobs
 
 LARGE = "its rows are more than one run may lose"
 NO_CONTROL = "no rows are left to compare with"

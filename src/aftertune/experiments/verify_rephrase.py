@@ -22,9 +22,9 @@ from aftertune.experiments.cost import Cost
 from aftertune.experiments.rephrasings import Rephrased
 from aftertune.experiments.verify_config import VerifyConfig
 from aftertune.judge.cost import CHARACTERS
-from aftertune.lab.spans import Said, logprobs
 from aftertune.models.load import Loaded, load
 from aftertune.models.reference import find
+from aftertune.models.said import Said, logprobs
 from aftertune.progress import Progress
 from aftertune.report.numbers import plural
 from aftertune.respond import run as respond_stage

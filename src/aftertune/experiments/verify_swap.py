@@ -25,10 +25,10 @@ from aftertune.experiments.cost import Cost
 from aftertune.experiments.tunings import Record, Tunings
 from aftertune.experiments.verify_config import VerifyConfig
 from aftertune.experiments.verify_tags import Slots
-from aftertune.lab.labelling import share
-from aftertune.lab.spans import Said, alternatives, logprobs
 from aftertune.models.generate import decode
 from aftertune.models.load import Loaded
+from aftertune.models.said import Said, alternatives, logprobs
+from aftertune.stats.bounds import share
 
 VERSION = 1
 PART_ROWS = 4096

@@ -11,11 +11,11 @@ from itertools import combinations
 from typing import Any
 
 from aftertune.artefact import hash_json
+from aftertune.data.places import placed
 from aftertune.judge.config import Compare
 from aftertune.judge.prompt import Item, Messages, Presentation, again, messages
 
 Responses = Mapping[str, Sequence[Mapping[str, Any]]]  # model -> records of the table `responses`
-Place = tuple[str, int, int]  # prompt_id, row_index, sample
 
 
 @dataclass(frozen=True)
@@ -34,21 +34,13 @@ class Call:
         return self.presentation != "alone"
 
 
-def place_of(record: Mapping[str, Any]) -> Place:
-    """Where an answer stands: answers of two models with one place are to the same prompt."""
-    return record["prompt_id"], record["row_index"], record["sample"]
-
-
 def items(responses: Responses, compare: Compare) -> list[Item]:
     """Answers alone, and pairs of models' answers to the same prompt; the earlier model first."""
     found = []
     if compare in ("alone", "both"):
         found += [_alone(record) for records in responses.values() for record in records]
     if compare in ("pairs", "both"):
-        by_place = {
-            model: {place_of(record): record for record in records}
-            for model, records in responses.items()
-        }
+        by_place = {model: placed(records) for model, records in responses.items()}
         for first, second in combinations(responses, 2):
             others = by_place[second]
             found += [

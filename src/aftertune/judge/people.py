@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from aftertune import artefact
+from aftertune.data.places import in_order, placed
 from aftertune.data.readers import read_file
 from aftertune.errors import InputError
 from aftertune.judge.aspects import HIGHEST, LOWEST
@@ -49,6 +50,8 @@ def read(path: str, responses: Responses, aspects: Sequence[str]) -> Rated:
         aspect, rating = fields.get("aspect"), _rating(fields.get("value"))
         if name not in known:
             aside["its answer is not among the responses"] += 1
+        elif any(fields.get(key) for key in ("pilot", "repeat_of", "withdrawn")):
+            aside["it is of the pilot, a repeat, or was taken back"] += 1
         elif aspect not in aspects:
             aside["its aspect is not asked for"] += 1
         elif rating is None:
@@ -67,12 +70,12 @@ def draw(responses: Responses, n: int, seed: int) -> list[str]:
 
     Fewer where a model has fewer answers.
     """
-    places = sorted({_place(record) for records in responses.values() for record in records})
+    by_model = {model: placed(records) for model, records in responses.items()}
+    places = in_order(by_model)
     random.Random(seed).shuffle(places)
     found = []
-    for records in responses.values():
-        by_place = {_place(record): record["response_id"] for record in records}
-        found += [by_place[place] for place in places if place in by_place][:n]
+    for by_place in by_model.values():
+        found += [by_place[place]["response_id"] for place in places if place in by_place][:n]
     return found
 
 
@@ -96,10 +99,6 @@ def write_form(
         for aspect in aspects
     ]  # fmt: skip
     artefact.write_durably(path, partial(_write, "".join(line + "\n" for line in lines)))
-
-
-def _place(record: Any) -> tuple[int, str, int]:
-    return record["row_index"], record["prompt_id"], record["sample"]
 
 
 def _rating(value: Any) -> float | None:

@@ -16,6 +16,7 @@ from pydantic import SecretStr
 
 from aftertune import artefact, parallel, schema
 from aftertune.artefact import Artefact, Draft, Input, Plan, hash_file, hash_json
+from aftertune.data.places import in_order, placed
 from aftertune.errors import ArtefactError, ConfigError, InputError, InternalError
 from aftertune.judge import cost, journal, recorded
 from aftertune.judge.aspects import RUBRICS, rubrics_hash
@@ -123,11 +124,12 @@ def read_responses(responses: Mapping[str, Artefact], limit: int | None) -> Resp
         if "responses" not in one.tables:
             raise ArtefactError(f"{one.folder} holds no answers; give a respond-… artefact.")
         found[name] = one.table("responses").select(_READ).to_pylist()
-    prompts = sorted({(r["row_index"], r["prompt_id"]) for each in found.values() for r in each})
-    chosen = set(prompts[:limit])
+    by_model = {name: placed(each) for name, each in found.items()}
+    prompts = dict.fromkeys(place[:2] for place in in_order(by_model))
+    chosen = set(list(prompts)[:limit])
     return {
-        name: [r for r in each if (r["row_index"], r["prompt_id"]) in chosen]
-        for name, each in found.items()
+        name: [record for place, record in by_place.items() if place[:2] in chosen]
+        for name, by_place in by_model.items()
     }
 
 

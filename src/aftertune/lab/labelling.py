@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.stats import binomtest
 
-from aftertune.lab.effects import HALVED, Effect, t_interval
+from aftertune.controls.effects import HALVED, Effect, t_interval
+from aftertune.stats.bounds import share
 from aftertune.stats.intervals import bootstrap_mean
 
 LABELS = ("caused", "not caused", "undecided")
@@ -173,11 +173,3 @@ def swap(labels: Sequence[Record]) -> Record:
         },
         "confirmed": share(sum(one["label"] == "caused" for one in decided), len(decided)),
     }
-
-
-def share(hits: int, n: int) -> Record:
-    """A share with its exact (Clopper-Pearson) 95% interval, which a share of 0 has too."""
-    if not n:
-        return {"estimate": None, "low": None, "high": None, "n": 0, "reason": "there are none"}
-    low, high = binomtest(hits, n).proportion_ci(0.95, method="exact")
-    return {"estimate": hits / n, "low": float(low), "high": float(high), "n": n, "reason": None}

@@ -21,16 +21,18 @@ import numpy.typing as npt
 from aftertune import artefact, schema
 from aftertune.artefact import Artefact, Draft, Plan
 from aftertune.auditing import read_prompts, read_rows
+from aftertune.controls import effects
 from aftertune.errors import InputError
 from aftertune.lab import base as base_stage
 from aftertune.lab import clusters as cut
-from aftertune.lab import effects, innocuous, labelling, spans, truth
+from aftertune.lab import innocuous, labelling, truth
 from aftertune.lab.clusters import Key
 from aftertune.lab.config import LabInnocuousConfig, LabLabelsConfig
 from aftertune.lab.labelling import Masked, Tagged
 from aftertune.lab.rows import KINDS
 from aftertune.lab.tuning import answered, tuned
 from aftertune.models.load import load
+from aftertune.models.said import Said, alternatives, logprobs, said
 from aftertune.progress import Progress, Task
 
 VERSION = 4
@@ -169,7 +171,7 @@ class _Lab:
 
     def said(
         self, responses: Sequence[Record], accused: Sequence[Record]
-    ) -> tuple[list[spans.Said], list[list[spans.Said]]]:
+    ) -> tuple[list[Said], list[list[Said]]]:
         """The tokens of every accused value; and of every value that could stand in its place, in
         the order of the attribute's domain."""
         loaded = load(
@@ -183,14 +185,14 @@ class _Lab:
             ids = ids[:-1] if record["finish_reason"] == "stop" else ids
             span = (one["char_start"], one["char_end"])
             place = (loaded.tokenizer, record["prompt_token_ids"], ids, record["response"], span)
-            item = spans.said(*place)
+            item = said(*place)
             assert item is not None, "a claim's value has characters"
             found.append(item)
-            choices.append(spans.alternatives(*place, self.world.domains[one["attribute"]]))
+            choices.append(alternatives(*place, self.world.domains[one["attribute"]]))
         return found, choices
 
     def masked(
-        self, seeds: Sequence[int], accused: Sequence[Record], said: Sequence[spans.Said],
+        self, seeds: Sequence[int], accused: Sequence[Record], said: Sequence[Said],
         task: Task,
     ) -> list[Masked]:  # fmt: skip
         """Per statement what masking its rows did, together and each alone; nothing without seeds.
@@ -220,12 +222,12 @@ class _Lab:
             for place, one in enumerate(accused)
         ]
 
-    def logprobs(self, model: Artefact, items: Sequence[spans.Said]) -> list[float]:
+    def logprobs(self, model: Artefact, items: Sequence[Said]) -> list[float]:
         """Kept beside the draft, so that a run that goes on does not score again."""
 
         def score() -> list[float]:
             loaded = load(model.folder / "model", dtype="float32", device=self.config.device)
-            return spans.logprobs(loaded, items)
+            return logprobs(loaded, items)
 
         return _kept(self.draft.scratch / f"{model.id}-{len(items)}.json", score)
 
@@ -238,7 +240,7 @@ class _Lab:
         return _written(self.draft.scratch / f"mask-{name}.json", json.dumps(lines))
 
     def swapped(
-        self, accused: Sequence[Record], choices: Sequence[Sequence[spans.Said]], task: Task
+        self, accused: Sequence[Record], choices: Sequence[Sequence[Said]], task: Task
     ) -> list[Tagged]:
         """Per statement what tags did to the values that could stand in its place, after the
         original prefix: in the tagged tuning against that on all rows, seed by seed."""

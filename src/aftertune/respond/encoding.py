@@ -14,7 +14,6 @@ from aftertune.data.conversations import BadRow
 from aftertune.data.encode import encode
 from aftertune.data.render import render_prompt, render_row, stop_ids
 from aftertune.data.templates import Template
-from aftertune.models.generate import decode
 from aftertune.respond.answers import GivenAnswer
 
 
@@ -48,6 +47,8 @@ def checked(answer: GivenAnswer, encoder: Encoder) -> GivenAnswer:
     Raises BadRow for ids that the tokenizer does not have, and for a text that they do not
     decode to; only white space at its ends may differ, which clients tend to trim.
     """
+    from aftertune.models.generate import decode  # torch, which texts alone do not need
+
     ids = answer.token_ids or []
     check_range(ids, encoder.tokenizer)
     stopped = bool(ids) and ids[-1] in encoder.stops
@@ -61,6 +62,8 @@ def checked(answer: GivenAnswer, encoder: Encoder) -> GivenAnswer:
 
 def encoded(answer: GivenAnswer, encoder: Encoder) -> GivenAnswer:
     """An answer encoded once; without ids where they would not decode to its text again."""
+    from aftertune.models.generate import decode
+
     text = answer.text or ""
     if text and not text[0].isspace():
         text = encoder.lead + text

@@ -21,7 +21,6 @@ from aftertune.data.raw import RAW_CHARACTERS, Raw
 from aftertune.data.render import render_prompt
 from aftertune.data.sources import open_source
 from aftertune.errors import InputError, TemplateError
-from aftertune.models.load import load_tokenizer
 from aftertune.models.reference import find, identity
 from aftertune.progress import Progress
 from aftertune.respond.answers import GivenAnswer, Record, read
@@ -202,6 +201,8 @@ class _Taken:
 def _encoder(config: GivenConfig) -> tuple[Encoder | None, list[Input]]:
     if config.model is None:
         return None, []
+    from aftertune.models.load import load_tokenizer  # seconds, which texts alone do not need
+
     ref = find(config.model, config.base)
     tokenizer = load_tokenizer(ref, trust_remote_code=config.trust_remote_code)
     template = template_for(config.template, ref, tokenizer)

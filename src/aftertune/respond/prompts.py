@@ -7,16 +7,18 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aftertune.artefact import Artefact, Input, hash_file
 from aftertune.data.readers import read_file
 from aftertune.data.render import render_prompt
 from aftertune.data.templates import BUILTIN, Template, get
 from aftertune.errors import ArtefactError, InputError, TemplateError
-from aftertune.models.load import Loaded
 from aftertune.models.reference import ModelRef, tuning_facts
 from aftertune.progress import Progress
+
+if TYPE_CHECKING:
+    from aftertune.models.load import Loaded
 
 TOO_LONG = "prompt and answer do not fit into the model's context"
 
@@ -67,7 +69,7 @@ def questions(
     records: Sequence[Mapping[str, Any]],
     prefixes: Mapping[str, list[int]],
     template: Template,
-    loaded: Loaded,
+    loaded: "Loaded",
     max_new_tokens: int,
 ) -> Questions:
     """Render the records of a table `prompts`.

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import binomtest
 
 from aftertune.stats import intervals
 from aftertune.stats.intervals import Array, Interval
@@ -66,3 +67,11 @@ def resampled(
         return Interval(estimate, None, None, n, level, method, reason)
     found = replace(intervals.interval_of(estimate, drawn, n, level), method=method)
     return replace(found, reason=f"one {of} has no interval") if n == 1 else found
+
+
+def share(hits: int, n: int) -> dict[str, float | int | str | None]:
+    """A share with its exact (Clopper-Pearson) 95% interval, which a share of 0 has too."""
+    if not n:
+        return {"estimate": None, "low": None, "high": None, "n": 0, "reason": "there are none"}
+    low, high = binomtest(hits, n).proportion_ci(0.95, method="exact")
+    return {"estimate": hits / n, "low": float(low), "high": float(high), "n": n, "reason": None}

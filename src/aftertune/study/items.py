@@ -6,17 +6,16 @@ ids, tags), and its id tells nothing of either.
 
 import json
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
 from aftertune.artefact import hash_json
+from aftertune.data.places import Place, Record, in_order, placed
 from aftertune.study.config import Kind
 
-Record = Mapping[str, Any]
 Answers = Mapping[str, Sequence[Record]]  # model -> records of the table `responses`
-Place = tuple[str, int, int]  # prompt_id, which of equal prompts, sample
 OF_TWO = ("pairs", "outcomes")
 
 
@@ -63,15 +62,12 @@ def make(
     answer stored first. spans and aspects: one per answer. sample: so many prompts, drawn by seed.
     candidates: response_id -> rows that tracing proposes for it.
     """
-    by_place: dict[Place, dict[str, Record]] = {}
-    for model, records in answers.items():
-        for place, record in _placed(records):
-            by_place.setdefault(place, {})[model] = record
-    places = _drawn(_in_order(by_place), sample, seed)
+    by_model = {model: placed(records) for model, records in answers.items()}
+    places = _drawn(in_order(by_model), sample, seed)
     proposed = candidates or {}
     items, lonely, alike, empty = [], 0, 0, 0
     for place in places:
-        here = by_place[place]
+        here = {model: found[place] for model, found in by_model.items() if place in found}
         chosen = (
             list(combinations([m for m in answers if m in here], 2))
             if kind in OF_TWO
@@ -114,23 +110,6 @@ def _item(
         "tags": json.loads(records[0]["tags"]),
     }
     return Item(f"i-{hash_json([seed, kind, ids, shown])[:16]}", kind, shown, hidden)
-
-
-def _placed(records: Sequence[Record]) -> Iterator[tuple[Place, Record]]:
-    """Each record with what it answers; of a prompt that is there twice, the first and second."""
-    seen: dict[str, dict[int, int]] = {}
-    for record in sorted(records, key=lambda one: (one["row_index"], one["sample"])):
-        rows = seen.setdefault(record["prompt_id"], {})
-        which = rows.setdefault(record["row_index"], len(rows))
-        yield (record["prompt_id"], which, record["sample"]), record
-
-
-def _in_order(by_place: Mapping[Place, Mapping[str, Record]]) -> list[Place]:
-    """Places as the prompts stand: a file that lacks some counts its others too low."""
-    first = {
-        place: max(one["row_index"] for one in here.values()) for place, here in by_place.items()
-    }
-    return sorted(by_place, key=lambda place: (first[place], place))
 
 
 def _drawn(places: list[Place], sample: int | None, seed: int) -> list[Place]:

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from aftertune.lab import clusters, effects, rows, world
+from aftertune.controls import effects
+from aftertune.lab import clusters, rows, world
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 
-from aftertune.lab.wording import capital
 from aftertune.models.load import Loaded
 from aftertune.models.score import Head, hidden_states
 from aftertune.text.spans import spans
@@ -53,7 +52,7 @@ def alternatives(
     large = text[span[0]].isupper()
     found = []
     for value in values:
-        cased = capital(value) if large else value
+        cased = value[:1].upper() + value[1:] if large else value
         ids = tokenizer(lead + cased, add_special_tokens=False).input_ids
         found.append(Said(prompt, [*response[:first], *ids], first, first + len(ids)))
     return found
