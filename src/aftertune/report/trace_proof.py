@@ -130,14 +130,17 @@ def _parts(proofs: Sequence[Record]) -> list[Record]:
     return found
 
 
+_CAUSED = {"one row": "caused by one row", "several jointly": "caused by several rows jointly"}
+
+
 def finding(proofs: Sequence[Record]) -> str | None:
     """One sentence for the head of the page; None where nothing was tuned again or asked."""
     for about in proofs:
         if _masked(about):
             shown = [one["outcome"] for one in _masked(about)]
             counted = {name: shown.count(name) for name in dict.fromkeys(shown)}
-            said = listed([f"{name} {n:,}" for name, n in counted.items()])
-            return f"Tuned again without their rows, {plural(len(shown), 'span')}: {said}."
+            said = listed([f"{n:,} {_CAUSED.get(name, name)}" for name, n in counted.items()])
+            return f"Tuned again without their rows, of {plural(len(shown), 'span')}: {said}."
     for about in proofs:
         if about["control"] in ("verify", "crossed-halves"):
             made = blocks.block if about["control"] == "verify" else blocks.crossed_block
