@@ -13,6 +13,7 @@ from aftertune.errors import InputError, ModelError, TemplateError
 from aftertune.judge.calls import Call
 from aftertune.judge.config import JudgeConfig
 from aftertune.judge.journal import Answer, Heard, NoAnswer
+from aftertune.judge.prompt import beginning
 from aftertune.models.generate import Settings, decode, generate
 from aftertune.models.load import Loaded, load, load_tokenizer
 from aftertune.models.precision import (
@@ -95,6 +96,8 @@ def _ids(
 ) -> list[int] | NoAnswer:
     try:
         ids = list(render_prompt(call.messages, None, template, loaded.tokenizer).ids)
+        begun = beginning(config.aspects)
+        ids += loaded.tokenizer(begun, add_special_tokens=False).input_ids
     except (TemplateError, InputError) as error:
         return NoAnswer(str(error).rstrip("."), 0)
     room = loaded.facts["context_length"]
@@ -124,5 +127,5 @@ def _ask_batch(
     for (ids, call), one in zip(batch, found, strict=True):
         if call.key not in answered:
             shown = one.ids[:-1] if one.finish_reason == "stop" else one.ids
-            text = decode(loaded.tokenizer, shown)
+            text = beginning(config.aspects) + decode(loaded.tokenizer, shown)
             heard(call, Answer(text, one.finish_reason, len(ids), len(one.ids)))

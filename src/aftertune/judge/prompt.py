@@ -83,6 +83,12 @@ def again(asked: Messages, text: str, why: str) -> Messages:
     return [*asked, *said, {"role": "user", "content": correction}]
 
 
+def beginning(aspects: Sequence[str]) -> str:
+    """How the reply that is asked for begins. A local judge goes on from there: small models write
+    anything but JSON otherwise."""
+    return f'{{"{aspects[0]}": {{"reason": "'
+
+
 def conversation(turns: Sequence[Mapping[str, Any]]) -> str:
     """The turns before an answer as text: a single request as it is, others with their roles."""
     if len(turns) == 1:

@@ -24,13 +24,14 @@ from aftertune.judge.calls import Call, Responses, calls, items
 from aftertune.judge.config import JudgeConfig
 from aftertune.judge.endpoint import Endpoint, EndpointError, in_the_open
 from aftertune.judge.journal import Answer, Heard, Journal
+from aftertune.judge.prompt import beginning
 from aftertune.judge.verdicts import Record, records, to_ask_again, why_unscored
 from aftertune.progress import Progress, Task
 
 if TYPE_CHECKING:  # it needs torch, and an endpoint does not
     from aftertune.judge.local import LocalJudge
 
-VERSION = 1
+VERSION = 2
 PART_ROWS = 10_000
 _READ = ["response_id", "prompt_id", "row_index", "sample", "messages", "response", "tags"]
 
@@ -153,7 +154,8 @@ def _judge_key(config: JudgeConfig, plan: Plan) -> str:
     for of_the_run in ("aspects", "compare", "repeats", "limit", "name"):
         settings.pop(of_the_run)
     judge = [[one.name, one.id] for one in plan.inputs if one.name in ("judge", "template")]
-    return hash_json([settings, judge])
+    begun = [beginning(config.aspects)] if config.kind == "local" else []
+    return hash_json([settings, judge, *begun])
 
 
 def _known(prepared: Prepared, out: Path) -> dict[str, Answer]:
