@@ -177,8 +177,8 @@ def test_an_endpoint_that_gives_nothing_ends_in_one_sentence(tmp_path: Path) -> 
     responses = answers(tmp_path, "it", range(40))
     cases = {
         "401": "refuses the key",
-        "404": "--model",
-        "302": "--endpoint",
+        "404": "the model's name",
+        "302": "the endpoint's address",
         "quota": "quota is used up",
         "500": "calls in a row",
         "400": "calls in a row",

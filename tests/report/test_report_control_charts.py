@@ -7,7 +7,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from made_blocks import (
     curve_picture,
@@ -260,6 +260,7 @@ def test_spots_without_a_place_are_no_picture() -> None:
 
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.tuples(labels, values, values, st.floats(0, 1e6)), min_size=1, max_size=9))
+@example([("", 0.0, 1e7, 2.0**-14)])  # ends that no label tells apart
 def test_any_spots_stay_legible(spots: list[tuple[str, float, float, float]]) -> None:
     found = drawn(scatter_picture([
         spot(name, (x, x - half, x + half), (y, y - half, y + half)) for name, x, y, half in spots

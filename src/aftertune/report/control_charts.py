@@ -18,6 +18,7 @@ from aftertune.report.svg import Scale, line, linear, swatch, text, tick_label, 
 LETTERS = 17.0  # px from one line of letters to the next
 EDGE = 10.0
 LABEL_LINES = 4
+_TOLD_APART = 1e-4  # of the values: a narrower range has no labels of its own
 LABELS = 0.34  # of the width, at most, for the labels of rows
 
 Drawing = Mapping[str, Any]  # a block's picture, as blocks/shape.py describes it
@@ -96,6 +97,8 @@ def reach(values: Sequence[float], about: int = 5) -> list[float]:
     (0.0, 0.0, 0.95)
     """
     low, high = min(values), max(values)
+    if high - low < _TOLD_APART * max(abs(low), abs(high)):
+        low, high = min(low, 0.0), max(high, 0.0)  # labels of marks between them would be alike
     if high - low >= 0.25 * max(abs(low), abs(high)):
         low, high = min(low, 0.0), max(high, 0.0)
     return ticks(low, high, about) if high > low else ticks(min(low, 0.0), max(high, 0.0), about)
