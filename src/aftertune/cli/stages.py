@@ -109,6 +109,10 @@ def tune(
     hold_out: Annotated[
         float | None, typer.Option(help="Share of rows kept out, by near-duplicate cluster.")
     ] = None,
+    hold_out_by: Annotated[
+        str | None,
+        typer.Option(help="near-duplicates; shared-words: rows that answer alike stay together."),
+    ] = None,
     weights: Annotated[
         Path | None, typer.Option(help="JSON, CSV or Parquet: row_id or row_index, weight.")
     ] = None,
@@ -312,7 +316,7 @@ def report(
         list[Path],
         typer.Argument(
             help="shift-… artefacts, one per tuned model, and control-… artefacts; or lab-… "
-            "artefacts alone."
+            "artefacts alone; or trace-… artefacts, several side by side."
         ),
     ],
     data: o.Data = None,
@@ -322,7 +326,7 @@ def report(
     redact: Annotated[bool, typer.Option("--redact", help="Leave all texts out.")] = False,
     as_json: o.AsJson = False,
 ) -> None:
-    """Write the page about measured shifts, or about a made world."""
+    """Write the page about measured shifts, a made world, or traces side by side."""
     from aftertune import auditing
 
     made = auditing.report_on(shifts, data, prompts, out, Terminal(), title, redact)

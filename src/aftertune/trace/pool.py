@@ -41,8 +41,9 @@ def split_rows(
     """The rows tuned on and those held out, and how many of the others there are, by reason.
 
     rows, split: records of the tables of those names; without a split all rows count as tuned on.
-    Held-out rows that could not have been trained on are left out like the others. Raises
-    InputError where the split is not of these rows.
+    Clusters are what stayed together when rows were held out. Held-out rows that could not have
+    been trained on are left out like the others. Raises InputError where the split is not of these
+    rows.
     """
     if split is None:
         return [_pooled(row, None) for row in rows], {}
@@ -59,7 +60,8 @@ def split_rows(
         if reason:
             others[reason] += 1
         else:
-            found.append(_pooled(row, HELD_OUT if part["part"] == "held_out" else None))
+            side = HELD_OUT if part["part"] == "held_out" else None
+            found.append(_pooled({**row, "cluster_id": part["cluster_id"]}, side))
     return found, dict(sorted(others.items()))
 
 

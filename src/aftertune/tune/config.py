@@ -23,7 +23,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 # What the split and the batch plan follow from, beside the rows.
 PLAN_FIELDS = (
     "epochs", "max_steps", "batch_size", "micro_batch_tokens", "group_by_length", "shuffle_seed",
-    "subset", "subset_seed", "token_budget", "hold_out", "hold_out_seed",
+    "subset", "subset_seed", "token_budget", "hold_out", "hold_out_seed", "hold_out_by",
 )  # fmt: skip
 
 Share = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
@@ -74,6 +74,8 @@ class TuneConfig(StageConfig):
     token_budget: Positive | None = None  # rows x epochs, at most
     hold_out: Share = 0.0  # share of rows, by near-duplicate cluster
     hold_out_seed: int = 0
+    # What stays together: near duplicates, or also rows whose answers share rare words.
+    hold_out_by: Literal["near-duplicates", "shared-words"] = "near-duplicates"
     weights: Path | None = None  # JSON, CSV or Parquet: row_id or row_index, weight
     take_plan: Path | None = None  # another tune artefact whose split and batch plan to use
 
@@ -84,6 +86,13 @@ class TuneConfig(StageConfig):
     checkpoint_seconds: Annotated[float, Field(ge=0)] = 120.0
     device: str = "auto"
     trust_remote_code: bool = False
+
+    def numbers(self) -> dict[str, Any]:
+        """As of every config; what stays together matters only where rows are held out."""
+        found = super().numbers()
+        if not self.hold_out:
+            del found["hold_out_by"]
+        return found
 
     @model_validator(mode="wrap")
     @classmethod

@@ -10,6 +10,7 @@ import numpy as np
 
 from aftertune.artefact import Artefact
 from aftertune.data import selftest
+from aftertune.data.linked import linked
 from aftertune.data.render import Rendered, render_row
 from aftertune.data.templates import Template
 from aftertune.errors import InputError
@@ -68,7 +69,8 @@ def prepare(
     self-test finds a row that would train the wrong tokens."""
     table = rows.table("rows").to_pylist()
     rendered, refused = _render(table, config, template, tokenizer, progress)
-    plan_rows = [_plan_row(row, rendered.get(row["row_index"])) for row in table]
+    units = _units(table, config, taken)
+    plan_rows = [_plan_row(row, units, rendered.get(row["row_index"])) for row in table]
     uses, parts, reasons = _decide(plan_rows, config, taken)
     reasons = {**reasons, **refused}
     used = list(dict.fromkeys(use.row_index for use in uses))
@@ -86,7 +88,7 @@ def prepare(
         },
         uses=uses,
         split=[
-            _split_record(row, parts, reasons, weights, rendered.get(row["row_index"]))
+            _split_record(row, units, parts, reasons, weights, rendered.get(row["row_index"]))
             for row in table
         ],
         self_test=self_test,
@@ -163,10 +165,32 @@ def _decide(
     return uses, parts, reasons
 
 
-def _plan_row(row: Mapping[str, Any], rendered: Rendered | None) -> PlanRow:
+def _units(
+    table: Sequence[Mapping[str, Any]], config: TuneConfig, taken: Artefact | None
+) -> dict[int, str]:
+    """row_index -> what stays together with it where rows are held out: its near duplicates, or the
+    rows whose answers share rare words with its own, or what another run kept together."""
+    clusters = {row["row_index"]: row["cluster_id"] for row in table}
+    if taken:
+        theirs = {one["row_id"]: one["cluster_id"] for one in taken.table("split").to_pylist()}
+        return {row["row_index"]: theirs.get(row["row_id"], row["cluster_id"]) for row in table}
+    if config.hold_out_by == "near-duplicates":
+        return clusters
+    prompts, answers = (
+        ["\n".join(one["content"] or "" for one in row["messages"]
+                   if (one["role"] == "assistant") == said) for row in table]
+        for said in (False, True)
+    )  # fmt: skip
+    return dict(zip(clusters, linked(prompts, answers, list(clusters.values())), strict=True))
+
+
+def _plan_row(
+    row: Mapping[str, Any], units: Mapping[int, str], rendered: Rendered | None
+) -> PlanRow:
     n_trained = sum(rendered.loss_mask[1:]) if rendered else 0
     n_tokens = len(rendered.ids) if rendered else 0
-    return PlanRow(row["row_id"], row["row_index"], row["cluster_id"], n_tokens, n_trained)
+    index = row["row_index"]
+    return PlanRow(row["row_id"], index, units[index], n_tokens, n_trained)
 
 
 def _encoded(rendered: Rendered, weight: float) -> Encoded:
@@ -181,6 +205,7 @@ def _sample(row: Mapping[str, Any], rendered: Rendered) -> selftest.Sample:
 
 def _split_record(
     row: Mapping[str, Any],
+    units: Mapping[int, str],
     parts: Mapping[int, str],
     reasons: Mapping[int, str],
     weights: Mapping[int, float],
@@ -190,7 +215,7 @@ def _split_record(
     return {
         "row_id": row["row_id"],
         "row_index": index,
-        "cluster_id": row["cluster_id"],
+        "cluster_id": units[index],
         "part": parts[index],
         "reason": reasons.get(index) if parts[index] == "left_out" else None,
         "weight": weights.get(index, 1.0),
