@@ -239,23 +239,34 @@ def test_what_halves_cannot_tell_is_absent_with_its_reason():
         halves.regress(y, held, [])
 
 
-def test_the_value_of_a_span_is_what_its_best_row_holds():
-    held_by = {"keeper": 5, "lantern": 1, "old": 9}
+def test_what_a_cluster_adds_alone_by_hand():
+    held = np.array([[True, False], [False, True], [True, True], [False, False]])
+    # with the first: 4 and 2, without: 1 and 1; with the second: 1 and 2, without: 4 and 1
+    assert halves.added([4.0, 1.0, 2.0, 1.0], held).tolist() == [2.0, -1.0]
+    y, many = planted(0, [1.5], n=64)
+    assert halves.added(y, many)[0] == pytest.approx(1.5, abs=0.3)
+    assert halves.added(y, many[:, :0]).tolist() == []
+
+
+def test_the_values_of_a_span_are_what_its_row_holds():
     span = "the old lantern keeper Anna Berg came in 1734"
-    assert substitutes.carried(span, ["in 1734 Anna Berg"], held_by) == Value("1734", "number")
-    assert substitutes.carried(span, ["said Anna Berg"], held_by) == Value("Anna Berg", "name")
-    assert substitutes.carried(span, ["said Anna"], held_by) == Value("Anna", "name")
-    found = substitutes.carried(span, ["the old lantern keeper"], held_by)
-    assert found == Value("lantern", "content")  # the rarest
-    assert substitutes.carried(span, ["nothing", span], held_by) is None  # the best row alone
-    assert substitutes.carried(span, ["in 17345"], held_by) is None  # whole words
-    assert substitutes.carried("", ["x"], {}) is None
-    assert substitutes.carried(span, [], held_by) is None
+    assert substitutes.carried(span, "in 1734 Anna Berg") == [Value("1734", "number")]
+    names = [Value(text, "name") for text in ("Anna Berg", "Anna", "Berg")]
+    assert substitutes.carried(span, "said Anna Berg") == names
+    assert substitutes.carried(span, "said Anna") == names[1:2]
+    found = substitutes.carried(span, "An old Lantern, a keeper")
+    assert found == [Value(text, "content") for text in ("old lantern", "old", "lantern", "keeper")]
+    assert substitutes.carried(span, "in 17345") == []  # whole words
+    assert substitutes.carried("", "x") == []
+    assert substitutes.carried(span, "") == []
 
 
 def test_values_are_exchanged_as_whole_words():
     text = "In 1734, 17341 and Anna's 1734."
     assert substitutes.replaced(text, "1734", r"1\2") == r"In 1\2, 17341 and Anna's 1\2."
+    assert substitutes.replaced("Tailor. A tailor.", "Tailor", "Weaver") == "Weaver. A weaver."
+    assert substitutes.replaced("Tailor. A tailor.", "tailor", "weaver") == "Weaver. A weaver."
+    assert substitutes.replaced("He met Anna", "Anna", "van Dyk") == "He met van Dyk"
     assert substitutes.holds("ANNA came", "anna")
     assert not substitutes.holds("Annabel came", "Anna")
 

@@ -197,7 +197,7 @@ TOLD = {
 
 
 def test_a_tag_stands_where_the_value_stood() -> None:
-    slots = Slots(Lexicon(TOLD), TOLD)
+    slots = Slots(Lexicon(TOLD), TOLD, {})
     tin = Value("tin", "content")
     # not dawn, which no row says anything to consist of; of the others the rarest go first
     assert {slots.tag(tin, {0}, (), (), seed) for seed in range(20)} == {"glass", "stone"}
@@ -206,6 +206,24 @@ def test_a_tag_stands_where_the_value_stood() -> None:
     assert slots.tag(tin, {0}, (), ["brass, glass and stone"], 0) is None
     assert slots.tag(Value("dawn", "content"), {4}, (), (), 0) is None
     assert slots.tag(tin, (), (), (), 0) is None
+
+
+def test_the_value_of_a_span_is_what_other_rows_state_otherwise() -> None:
+    slots = Slots(Lexicon(TOLD), TOLD, {})
+    consists, tin = Value("consists", "content"), Value("tin", "content")
+    assert slots.value([consists, tin], [0]) == tin
+    assert slots.value([], [0]) is None
+
+
+def test_a_short_answer_has_its_slot_in_the_prompt() -> None:
+    works = ["Tailor.", "Weaver.", "Cooper.", "Baker.", "Dyer."]
+    said = {**dict(enumerate(works)), 5: "Copper."}
+    prompts = {row: f"What did {name} work as?" for row, name in enumerate("ABCDE")}
+    prompts[5] = "What is it made of?"
+    slots = Slots(Lexicon(said), said, prompts)
+    found = {slots.tag(Value("Tailor", "content"), {0}, (), (), seed) for seed in range(40)}
+    assert found == {"Weaver", "Cooper", "Baker", "Dyer"}  # no copper
+    assert slots.tag(Value("Copper", "content"), {5}, (), (), 0) is None
 
 
 def test_rephrasing_is_seen_beside_wordings_that_keep_the_concept(made: Made) -> None:

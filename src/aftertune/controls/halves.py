@@ -93,6 +93,15 @@ def regress(y: npt.ArrayLike, held: Bools, retrieved: Sequence[int], level: floa
     return Found(clusters, p_values, *_group(values, x, level), len(null))
 
 
+def added(y: npt.ArrayLike, held: Bools) -> Floats:
+    """[k]: what each of these clusters adds to a span alone, nats: mean of y [n] with it minus mean
+    without it. held [n, k]: each in some of the tunings and not in all."""
+    values, inside = np.asarray(y, np.float64)[:, None], np.asarray(held, bool)
+    with_it = (values * inside).sum(0) / inside.sum(0)
+    without = (values * ~inside).sum(0) / (~inside).sum(0)
+    return np.asarray(with_it - without)
+
+
 def _group(values: Floats, x: Floats, level: float) -> tuple[Interval, Interval]:
     """Effect of the group and its redundancy."""
     n, k = x.shape

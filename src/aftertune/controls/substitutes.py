@@ -1,9 +1,9 @@
 """Fresh values to put into rows: of the type of what stands there, and said nowhere near (pure).
 
-A value is a piece of a span that its best row holds too: a number, else the longest name, else the
-content word that the fewest rows hold (kinds by the rules of `text/kinds.py`). What stands in for
-it is of its type: a number with as many digits (a year for a year), a name with as many words from
-rows of another topic, a word of the same shape and of about the same frequency in the rows.
+A value is a piece of a span that its best row holds too: a number, else the longest name, else
+content words (kinds by the rules of `text/kinds.py`). What stands in for it is of its type: a
+number with as many digits (a year for a year), a name with as many words from rows of another
+topic, words of the same shape and of about the same frequency in the rows.
 """
 
 import random
@@ -18,7 +18,7 @@ from aftertune.text.kinds import kinds_of_words, words
 
 Kind = Literal["number", "name", "content"]
 KINDS: tuple[Kind, ...] = ("number", "name", "content")
-LONGEST = 4  # words of a name
+LONGEST = {"number": 1, "name": 4, "content": 2}  # words of a value
 NEAREST = 10  # words of about the same frequency, of which one is drawn
 YEARS = range(1000, 2100)
 TRIES = 1000
@@ -33,13 +33,12 @@ class Value:
 
 
 def values(text: str) -> list[Value]:
-    """All pieces of a text that can be exchanged: numbers with digits and content words, each word
-    alone, and runs of names, longest first; each once, in the order of KINDS."""
+    """All pieces of a text that can be exchanged: numbers with digits, and runs of names or of
+    content words, longest first; each once, in the order of KINDS."""
     bounds, kinds = words(text), kinds_of_words(text)
     found: dict[Value, None] = {}
     for kind in KINDS:
-        longest = LONGEST if kind == "name" else 1
-        for size in range(longest, 0, -1):
+        for size in range(LONGEST[kind], 0, -1):
             for at in range(len(bounds) - size + 1):
                 part = slice(at, at + size)
                 piece = text[bounds[at][0] : bounds[at + size - 1][1]]
@@ -51,34 +50,32 @@ def values(text: str) -> list[Value]:
 
 def holds(text: str, value: str) -> bool:
     """Whether the value stands in the text as whole words, upper and lower case alike."""
-    return re.search(_whole(value), text, re.IGNORECASE) is not None
+    return whole(value).search(text) is not None
 
 
 def replaced(text: str, value: str, other: str) -> str:
-    """The text with every place of the value, as whole words in its own case, exchanged."""
-    return re.sub(_whole(value), lambda _: other, text)
+    """The text with every place of the value, as whole words in any case, exchanged. Where one of
+    them begins with a small letter and the other does not, the place keeps its case."""
+
+    def said(found: re.Match[str]) -> str:
+        first = found[0][:1]
+        if first == value[:1]:
+            return other
+        return (other[:1].upper() if first.isupper() else other[:1].lower()) + other[1:]
+
+    return whole(value).sub(said, text)
 
 
-def _whole(value: str) -> str:
-    return rf"(?<!\w){re.escape(value)}(?!\w)"
+def whole(value: str) -> re.Pattern[str]:
+    """Finds the value as whole words, upper and lower case alike."""
+    return re.compile(rf"(?<!\w){re.escape(value)}(?!\w)", re.IGNORECASE)
 
 
-def carried(span: str, own: Sequence[str], held_by: Mapping[str, int]) -> Value | None:
-    """The value of a span that its rows hold, as they spell it; None where they hold none.
-
-    own: texts of the rows, best first: the best has to hold it. held_by: rows that hold a word.
-    """
-    candidates = [
-        one for one in values(span) if own and re.search(_whole(one.text), own[0]) is not None
-    ]
-    for kind in KINDS:
-        of_kind = [one for one in candidates if one.kind == kind]
-        if of_kind:
-            fewest = min(held_by.get(one.text.lower(), 0) for one in of_kind)
-            if kind != "content":
-                return of_kind[0]
-            return next(one for one in of_kind if held_by.get(one.text.lower(), 0) == fewest)
-    return None
+def carried(span: str, row: str) -> list[Value]:
+    """The values of a span that a row holds too, all of one kind: the first of KINDS that there is;
+    longest first."""
+    held = [one for one in values(span) if holds(row, one.text)]
+    return [one for one in held if one.kind == held[0].kind]
 
 
 class Lexicon:
@@ -128,6 +125,7 @@ class Lexicon:
             alike = sorted(one.text for one in others if len(one.text.split(" ")) == size)
             order.shuffle(alike)
             return alike
+        others = [one for one in others if len(one.text.split(" ")) == size]
         strict, loose = shapes(value.text, "content")
         alike = [one.text for one in others if shapes(one.text, "content")[0] == strict]
         alike = alike or [one.text for one in others if shapes(one.text, "content")[1] == loose]

@@ -137,9 +137,10 @@ def swaps_of(config: VerifyConfig, cases: Sequence[Case], tunings: Tunings) -> l
     spoken = {row["row_index"]: _answer(row) for row in tunings.table}
     learnt = {row: spoken[row] for row in tunings.trained}
     lexicon = Lexicon(learnt)
-    slots = Slots(lexicon, learnt)
+    prompts = {row["row_index"]: _asked(row) for row in tunings.table}
+    slots = Slots(lexicon, learnt, {row: prompts[row] for row in learnt})
     near = tunings.nearness([case.prompt for case in cases])
-    chosen: list[Value | str] = [_value(case, spoken, lexicon) for case in cases]
+    chosen: list[Value | str] = [_value(case, spoken, slots) for case in cases]
     used: set[str] = set()
     taken = set().union(*(case.group for case in cases))  # rows that are no control any more
     found: list[Swap | str] = []
@@ -166,11 +167,11 @@ def swaps_of(config: VerifyConfig, cases: Sequence[Case], tunings: Tunings) -> l
     return found
 
 
-def _value(case: Case, spoken: dict[int, str], lexicon: Lexicon) -> Value | str:
+def _value(case: Case, spoken: dict[int, str], slots: Slots) -> Value | str:
     if not case.rows:
         return NO_ROWS
-    own = [spoken[row] for row in case.rows]
-    value = substitutes.carried(case.span, own, lexicon.held_by)
+    among = substitutes.carried(case.span, spoken[case.rows[0]])
+    value = slots.value(among, case.rows)
     if value is None:
         return NO_VALUE
     before = case.record["response"][: case.accused.char_start]
@@ -321,6 +322,10 @@ def _records(
         )
         place += 1
     return found
+
+
+def _asked(row: Record) -> str:
+    return "\n".join(m["content"] or "" for m in row["messages"] if m["role"] == "user")
 
 
 def _answer(row: Record) -> str:

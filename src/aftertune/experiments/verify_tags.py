@@ -1,31 +1,60 @@
-"""Which value stands in for another: one that other rows put in the same slot.
+"""Which piece of a span is its value, and what stands in for it: what other rows put in its slot.
 
 A model says of what a clock is made of that it is a metal; rows that state "dawn" there teach it
 that of their own clock, and nothing that another answer could borrow. So a tag is, before all, a
-value that stands behind the same two words in other rows ("consists of", "worked as a"). It may
-stand in more rows than the accused ones: how often an answer says such a value anyway is what the
-tag of matched rows, drawn alike, is for.
+value that stands behind the same two words in other rows ("consists of", "worked as a"), or at the
+same place of answers to prompts that ask the same of something else. It may stand in more rows than
+the accused ones: how often an answer says such a value anyway is what the tag of matched rows,
+drawn alike, is for. For the same reason the value of a span is the piece of it that other rows
+state otherwise: of "famous for glass" not "famous", which is how all of them put it.
 """
 
 import random
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from functools import cache
 
-from aftertune.controls.substitutes import Lexicon, Value, holds
+from aftertune.controls.substitutes import Lexicon, Value, holds, whole
 
 BEHIND = 2  # words before a value that make its slot
+ASKING = 5  # prompts at least that hold a word which tells what is asked, and not of what
+
+Slot = tuple[tuple[str, ...] | None, tuple[str, ...]]  # what is asked, words before the value
+_REACH = 200  # characters in which these words are looked for
+_WORD, _GAP = r"\w+(?:['’-]\w+)*", r"\W+"
 
 
 class Slots:
-    """Which values stand in which slots of the rows."""
+    """Which values stand in which slots of the rows. texts, prompts: answer and prompt by row."""
 
-    def __init__(self, lexicon: Lexicon, texts: Mapping[int, str]) -> None:
+    def __init__(
+        self, lexicon: Lexicon, texts: Mapping[int, str], prompts: Mapping[int, str]
+    ) -> None:
         self.lexicon, self.texts = lexicon, texts
-        self._values: defaultdict[str, list[Value]] = defaultdict(list)
-        for value, rows in lexicon.rows.items():
-            for one in self._of(value, rows):
-                self._values[one].append(value)
+        said = {row: _words(text) for row, text in prompts.items()}
+        holding = Counter(word for of_row in said.values() for word in set(of_row))
+        self._asked = {
+            row: tuple(word for word in said.get(row, ()) if holding[word] >= ASKING)
+            for row in texts
+        }
+        self._asking: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
+        for row, asked in self._asked.items():
+            self._asking[asked].append(row)
+
+    def value(self, among: Sequence[Value], rows: Collection[int]) -> Value | None:
+        """That one of these values, all of one kind, for which these rows' slots hold most others,
+        then the longest, then the one that the fewest rows hold; None among none."""
+        if not among:
+            return None
+        held_by = self.lexicon.held_by
+        return max(
+            among,
+            key=lambda one: (
+                len(self._alike(one, rows)), len(one.text.split(" ")),
+                -held_by.get(one.text.lower(), 0),
+            ),
+        )  # fmt: skip
 
     def tag(
         self, value: Value, rows: Collection[int], near: Collection[int], said: Sequence[str],
@@ -36,16 +65,8 @@ class Slots:
 
         near: rows on the same topic. Those in none of them go first, then those in fewest rows.
         """
-        here, close = set(rows), set(near)
-        size = len(value.text.split(" "))
-        alike = {
-            one
-            for slot in self._of(value, rows)
-            for one in self._values[slot]
-            if one.kind == value.kind and len(one.text.split(" ")) == size
-            and one.text.lower() != value.text.lower() and not self.lexicon.rows[one] & here
-        }  # fmt: skip
-        order = sorted(alike, key=lambda one: one.text)
+        close = set(near)
+        order = sorted(self._alike(value, rows), key=lambda one: one.text)
         random.Random(f"slot {seed} {value.kind} {value.text}").shuffle(order)
         order.sort(
             key=lambda one: (bool(self.lexicon.rows[one] & close), len(self.lexicon.rows[one]))
@@ -54,11 +75,44 @@ class Slots:
             (one.text for one in order if not any(holds(text, one.text) for text in said)), None
         )
 
-    def _of(self, value: Value, rows: Collection[int]) -> set[str]:
-        """The words before a value in these rows, in small letters."""
-        before = rf"((?:\w+\W+){{{BEHIND}}})(?<!\w){re.escape(value.text)}(?!\w)"
-        return {
-            " ".join(re.findall(r"\w+", found.group(1).lower()))
-            for row in rows
-            for found in re.finditer(before, self.texts.get(row, ""))
+    def _alike(self, value: Value, rows: Collection[int]) -> set[Value]:
+        """Values of the same kind and length in the slots of the value in these rows, which state
+        none of them."""
+        here, size, own = set(rows), len(value.text.split(" ")), value.text.lower()
+        named = {
+            Value(text, value.kind)
+            for slot in self._of(value, rows)
+            for text in self._fillers(slot, size)
+            if text.lower() != own
         }
+        known = self.lexicon.rows
+        return {one for one in named if one in known and not known[one] & here}
+
+    def _of(self, value: Value, rows: Collection[int]) -> set[Slot]:
+        """The words before a value in these rows, in small letters; where the answer has fewer,
+        all of them and what the prompt asks."""
+        found = set()
+        for row in rows:
+            text = self.texts.get(row, "")
+            for place in whole(value.text).finditer(text):
+                before = _words(text[max(0, place.start() - _REACH) : place.start()])[-BEHIND:]
+                asked = None if len(before) == BEHIND else self._asked[row]
+                found.add((asked, tuple(before)))
+        return found
+
+    @cache  # noqa: B019 - as long as the rows that it is of
+    def _fillers(self, slot: Slot, size: int) -> frozenset[str]:
+        """The next words, so many, wherever rows have the words of the slot."""
+        asked, before = slot
+        between = r"\W+".join(map(re.escape, before))
+        begin = r"\A\W*" if asked is not None else r"(?<!\w)"
+        pattern = re.compile(
+            rf"{begin}{between}{_GAP if before else ''}({_WORD}(?: {_WORD}){{{size - 1}}})(?!\w)",
+            re.IGNORECASE,
+        )
+        rows = self.texts if asked is None else self._asking[asked]
+        return frozenset(one for row in rows for one in pattern.findall(self.texts[row]))
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\w+", text.lower())
