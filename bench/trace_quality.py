@@ -93,7 +93,7 @@ def _asked_said(one: Mapping[str, Any]) -> tuple[str, str]:
 def measured(cases: Sequence[Case], ranks: Ranks) -> dict[str, Any]:
     """Shares first and among five, by split."""
     found: dict[str, Any] = {}
-    for split in ("fit", "test"):
+    for split in sorted({case.split for case in cases}):
         its = np.array([ranks[case.id] for case in cases if case.split == split])
         found[split] = {
             "n": len(its),
@@ -202,7 +202,7 @@ def ablation(
 ) -> dict[str, Any]:
     """What each kind of evidence adds: the shares without it, candidates left as they are."""
     found = {}
-    for kind in WEIGHTS:
+    for kind in (*WEIGHTS, "length"):
         say(f"without {kind}")
         ranks, _, _ = of_finder(cases, indexes, Settings(without=(kind,)))
         found[kind] = measured(cases, ranks)

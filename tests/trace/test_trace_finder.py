@@ -77,6 +77,21 @@ def test_a_row_that_shares_more_of_a_span_stands_first_in_it():
     assert found[0].row_index == 7
 
 
+def test_of_two_rows_that_share_the_same_the_long_one_stands_behind():
+    said = "It is drawn by hand with a quill."
+    given_rows = [
+        row(0, "How is a chart made?", f"{said} {' '.join(f'w{k}' for k in range(200))}"),
+        row(1, "How is a plan made?", said),
+    ]
+    asked, response = "How is a map made?", "First of all it needs a quill."
+    found = trace(given_rows, asked, response)
+    assert [(one.span, one.row_index) for one in found] == [("quill", 1), ("quill", 0)]
+    # BM25 of the words counts against a long row, too, but the length for itself counts more
+    without = trace(given_rows, asked, response, settings=Settings(without=("length",)))
+    gap, left = (one[0].score - one[1].score for one in (found, without))
+    assert gap > left + 1
+
+
 def test_what_the_prompt_says_is_not_borrowed():
     assert trace(rows(), "Who was Samuel Morse?", "He was Samuel Morse.") == []
 

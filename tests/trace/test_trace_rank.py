@@ -8,7 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from aftertune.trace.rank import WEIGHTS, WITHIN_SPAN, best_of_spans, by_ranks, within_spans
+from aftertune.trace.rank import (
+    LENGTH,
+    SHORT_ROW,
+    WEIGHTS,
+    WITHIN_SPAN,
+    best_of_spans,
+    by_length,
+    by_ranks,
+    within_spans,
+)
 
 
 def test_a_value_by_hand():
@@ -52,6 +61,23 @@ def test_within_a_span_the_larger_share_counts():
     logs = [[1.5, 4, 1.5, 3], [2, 1, 3.5, 3.5]]
     assert found.tolist() == [pytest.approx([math.log(rank) for rank in one]) for one in logs]
     assert not within_spans(rarity, without=("span_rarity",)).any()
+
+
+def test_a_row_of_twice_the_words_stands_lower_by_the_logarithm_of_two():
+    words = np.array([0, 1, SHORT_ROW, 2 * SHORT_ROW, 4 * SHORT_ROW])
+    expected = [0, 0, 0, -LENGTH * math.log(2), -2 * LENGTH * math.log(2)]
+    assert by_length(words).tolist() == pytest.approx(expected)
+    assert by_length(words, without=("length",)).tolist() == [0] * 5
+    assert by_length(np.zeros(0, np.int64)).tolist() == []
+
+
+@given(st.lists(st.integers(0, 10**6), max_size=9), st.integers(0, 10**6))
+def test_a_length_counts_the_same_whatever_the_other_rows_are(words, more):
+    alone = by_length(np.array([more]))[0]
+    beside = by_length(np.array([*words, more]))
+    assert beside[-1] == alone <= 0
+    longer = np.array(words, np.int64) >= more
+    assert (beside[:-1][longer] <= alone).all()
 
 
 def test_shown_are_the_best_rows_of_the_best_spans():

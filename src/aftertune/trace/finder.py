@@ -4,7 +4,8 @@ reading     the answer in the words of the rows, and how rare each word is among
 candidates  rows that share rare words, runs or pieces of words, or are near by BM25 or meaning
 evidence    one value per candidate and kind, each computed for all candidates at once
 suspects    spans of the answer that look borrowed
-score       from ranks of the evidence; a span's own share of it orders spans and rows
+score       from ranks of the evidence and from the lengths of the rows; a span's own share of the
+            evidence orders spans and rows
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +18,7 @@ from aftertune.search.index import RowIndex
 from aftertune.trace import evidence as ev
 from aftertune.trace import match, shared
 from aftertune.trace.match import Held, Pairs, Pieces, Rows, Runs, Span
-from aftertune.trace.rank import best_of_spans, by_ranks, within_spans
+from aftertune.trace.rank import best_of_spans, by_length, by_ranks, within_spans
 from aftertune.trace.reading import Floats, Reading, read
 from aftertune.trace.suspects import suspects, words_in
 
@@ -64,7 +65,7 @@ class Settings:
     """What is looked for. A kind that is off gives no candidates, no evidence and no score.
 
     top_k: rows per span. max_spans: per response. without: kinds of evidence that are computed
-    and shown, but do not count in the score.
+    and shown, but do not count in the score; "length" for the lengths of the rows.
     """
 
     top_k: int = 5
@@ -136,7 +137,8 @@ class Finder:
             evidence["exact"] = ev.exact(reading, shared_runs, n)
         if settings.pieces:
             evidence["pieces"] = ev.of_pieces(reading, index, pieces, rows)
-        scores = by_ranks(evidence, settings.without)
+        lengths = index.bounds[rows + 1] - index.bounds[rows] - 1  # without the BREAK behind each
+        scores = by_ranks(evidence, settings.without) + by_length(lengths, settings.without)
         return _Found(reading, rows, pairs, shared_runs, pieces, evidence, scores)
 
     def _over_all(self, reading: Reading, answer: Answer) -> dict[str, Floats]:

@@ -1,4 +1,5 @@
-"""One score per span and row, from ranks within the response's own candidates (pure)."""
+"""One score per span and row (pure): from ranks within the response's own candidates, and from the
+lengths of the rows."""
 
 from collections.abc import Collection, Mapping
 
@@ -26,6 +27,10 @@ WEIGHTS: Mapping[str, float] = {
     "shift_nats": 0.5,
 }
 WITHIN_SPAN = 2.0  # what the rank of `span_rarity` among the rows of one span counts
+# What the logarithm of a row's length counts against it. Not fitted: a row of twice the words holds
+# a given rare word about twice as often by chance. On the cases 0.85 to 1.2 are as good.
+LENGTH = 1.0
+SHORT_ROW = 20  # words of a row's answer; a shorter one counts as of so many
 
 
 def by_ranks(
@@ -62,6 +67,18 @@ def within_spans(rarity: Floats, without: Collection[str] = ()) -> Floats:
     if "span_rarity" in without:
         return np.zeros_like(rarity)
     scores: Floats = -WITHIN_SPAN * np.log(rankdata(-rarity, method="average", axis=1))
+    return scores
+
+
+def by_length(words: Ints, without: Collection[str] = ()) -> Floats:
+    """[n]: what the lengths of rows' answers count against them, 0 for short ones, else below.
+
+    words: of each answer. It is the same in every response and for every row of one length, so
+    held-out rows and rows that were tuned on stay comparable.
+    """
+    if "length" in without:
+        return np.zeros(len(words))
+    scores: Floats = -LENGTH * np.log(np.maximum(words / SHORT_ROW, 1.0))
     return scores
 
 
