@@ -230,7 +230,7 @@ def report_on(
     title: str | None = None, redact: bool = False,
 ) -> Artefact:  # fmt: skip
     """The page about `shift-…` artefacts, and the `control-…` artefacts that are among them; or
-    about a made world, where all are artefacts of the lab.
+    about a made world, where all are artefacts of the lab; or about traces, one or side by side.
 
     Their answers must stand where they did, or beside.
     """
@@ -251,12 +251,14 @@ def report_on(
 
         asked = build(ReportConfig, {"title": title, "redact": redact or None})
         return study_run.run(asked, made[0], out)
-    if len(made) == 1 and made[0].stage == "trace":
+    if made and all(one.stage == "trace" for one in made):
         if data or prompts:
             raise ConfigError("a trace has its own rows; leave --data and --prompts out.")
         from aftertune import tracing
 
-        return tracing.page(shifts[0], out, progress, title, redact)
+        if len(made) == 1:
+            return tracing.page(shifts[0], out, progress, title, redact)
+        return _beside(made, out, progress, title, redact)
     models, controls = [], []
     for folder, shift in zip(shifts, made, strict=True):
         if shift.stage.startswith("control-") or shift.stage in ("sweep", "lab-score", "trace"):
@@ -274,6 +276,23 @@ def report_on(
     rows = read_rows(data, out, progress) if data else None
     loaded = read_prompts(prompts, None, out, progress) if prompts else None
     return _page(models, rows, loaded, controls, title, redact, out, progress)
+
+
+def _beside(
+    traces: Sequence[Artefact], out: Path, progress: Progress, title: str | None, redact: bool
+) -> Artefact:
+    """The page of several traces side by side, with the proofs that stand beside each."""
+    from aftertune import tracing
+    from aftertune.report import trace_beside_run as stage
+    from aftertune.report.config import ReportConfig
+
+    traced = []
+    for one in traces:
+        given = tracing.inputs_of(one)
+        proofs = tracing.proofs_of(one, one.folder.parent)
+        traced.append(stage.Traced(one, given.responses, given.tune, proofs))
+    asked = build(ReportConfig, {"title": title, "redact": redact or None})
+    return stage.run(asked, traced, out, progress)
 
 
 def tune_artefact(model: str) -> Artefact | None:
