@@ -25,9 +25,11 @@ from aftertune.progress import Silent
 from aftertune.search.index import RowIndex
 from aftertune.trace import weights as weights_module
 from aftertune.trace.finder import Answer, Finder, Settings
+from aftertune.trace.influenced import BEST_SPANS, OF_HALVES
 from aftertune.trace.rank import by_ranks
 from aftertune.trace.weights import MODELS, TEXT
 from measure import machine
+from trace_lab_halves import TUNINGS, by_halves, with_halves
 from trace_lab_pairs import BASELINES, INFLUENCE, keep, spans_of_world
 from trace_lab_rates import Units
 from trace_lab_splits import split
@@ -103,17 +105,21 @@ def of_splits(
 ) -> dict[str, dict[str, Record]]:
     """Scores -> units -> rates. Weights are fitted on the labels of all worlds but the split's."""
     found: dict[str, dict[str, Record]] = {}
-    for name in ("trace", "influence"):
+    for name in ("trace", "influence", *(f"halves_{n}" for n in TUNINGS)):
         made: dict[Units, list[Record]] = {"spans": [], "clusters": []}
         for one in splits:
             others = [spans for world, spans in worlds.items() if world != one["world"]]
             rows = spans = None
+            best = 1
             if name == "influence":
                 rows = m.weights_from(others, KINDS[name])
                 spans = m.span_weights(others, OF_WINNER)
+            elif name != "trace":
+                one = by_halves(one, int(name.rpartition("_")[2]))
+                rows, spans, best = {INFLUENCE: 1.0}, OF_HALVES, BEST_SPANS
             won = rates.winners(one, rows, spans)
             for units, of in made.items():
-                of.append(rates.of_split(one, won, units))
+                of.append(rates.of_split(one, won, units, best=best))
         found[name] = {units: rates.over_splits(of) for units, of in made.items()}
     return found
 
@@ -170,9 +176,13 @@ def main() -> None:
         keep(given.json, result)
         if "splits" in given.parts:
             made = [
-                split(open_artefact(given.lab / base, verify=False), seed, given.out, Silent())
+                {"base": base,
+                 **split(open_artefact(given.lab / base, verify=False), seed, given.out, Silent())}
                 for seed in range(given.seeds) for base in _bases(labels)
             ]  # fmt: skip
+            for base in _bases(labels):
+                its = [one for one in made if one["base"] == base]
+                with_halves(open_artefact(given.lab / base, verify=False), its, given.out, Silent())
             result["splits"] = of_splits(made, spans)
         if "real" in given.parts:
             fitted = result["pairs"]["fitted"]["text"]["weights"]
@@ -191,7 +201,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--lab", type=Path, default=ROOT / "out", help="where the labels stand")
     parser.add_argument("--labels", required=True, help="names of lab-labels-… folders, by comma")
     parser.add_argument("--parts", default="pairs,splits,real")
-    parser.add_argument("--seeds", type=int, default=4, help="splits of each world")
+    parser.add_argument("--seeds", type=int, default=5, help="splits of each world")
     parser.add_argument("--write", action="store_true", help="put the weights into the package")
     parser.add_argument("--out", type=Path, default=ROOT / "out")
     parser.add_argument("--json", type=Path, default=ROOT / "bench/results/trace_lab.json")

@@ -5,7 +5,8 @@ fitted on other worlds; spans are ordered by ranks among the spans of the split.
 one discovery is:
 
     spans      every span: what `trace` reports; clusters that win many spans count as `crowd` says
-    clusters   of the spans that one cluster wins only the best counts
+    clusters   of the spans that one cluster wins the best count, as `q_of_clusters` says; it is
+               true where one of all the spans that it wins is
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +16,7 @@ import numpy as np
 from scipy import stats
 
 from aftertune.controls.effects import HALVED, SMALL
-from aftertune.trace.controls import concentration, q_values
+from aftertune.trace.controls import concentration, q_of_clusters, q_values
 from aftertune.trace.rank import by_ranks
 
 Q = 0.10
@@ -61,19 +62,21 @@ def _evidence(span: Record) -> dict[str, list[float]]:
     return {**span["evidence"], **more}
 
 
-def discoveries(found: Sequence[Record], share: float, units: Units, q: float = Q) -> list[Record]:
-    """Winners of trained rows with q_value <= q, each of them one unit."""
-    counted = list(found)
-    if units == "clusters":
-        best: dict[str, Record] = {}
-        for one in sorted(found, key=lambda one: -one["score"]):
-            best.setdefault(one["cluster"], one)
-        counted = list(best.values())
-    values = q_values(
-        [one["score"] for one in counted], [one["held"] for one in counted], share,
-        [one["cluster"] for one in counted],
-    )  # fmt: skip
-    return [one for one, value in zip(counted, values, strict=True) if value <= q]
+def discoveries(
+    found: Sequence[Record], share: float, units: Units, q: float = Q, best: int = 1
+) -> list[list[Record]]:
+    """The units that trained rows won with q_value <= q, each as its spans. best: spans of a
+    cluster that count."""
+    scores, held = [one["score"] for one in found], [one["held"] for one in found]
+    clusters = [one["cluster"] for one in found]
+    if units == "spans":
+        values = q_values(scores, held, share, clusters)
+        return [[one] for one, value in zip(found, values, strict=True) if value <= q]
+    of: dict[str, list[Record]] = {}
+    for one, value in zip(found, q_of_clusters(scores, held, share, clusters, best), strict=True):
+        if value <= q:
+            of.setdefault(one["cluster"], []).append(one)
+    return list(of.values())
 
 
 def true(effect: float | None) -> bool:
@@ -86,17 +89,20 @@ def false(effect: float | None) -> bool:
     return effect is None or effect > -SMALL
 
 
-def of_split(split: Record, found: Sequence[Record], units: Units, q: float = Q) -> Record:
+def of_split(
+    split: Record, found: Sequence[Record], units: Units, q: float = Q, best: int = 1
+) -> Record:
     """{n, true, false, undecided, fdp, fdp_strict, power, n_caused, most_of_a_cluster}.
 
     fdp: false of n, 0 without discoveries; strict counts the undecided as false. power: of the
     statements that rows caused, those that a true discovery touches and names a row that states
     their value; with clusters as units, of the values of such statements.
     """
-    made = discoveries(found, split["share"], units, q)
+    made = discoveries(found, split["share"], units, q, best)
     n = max(1, len(made))
-    right = [one for one in made if true(one["effect"])]
-    wrong = sum(false(one["effect"]) for one in made)
+    right = [one for of in made for one in of if true(one["effect"])]
+    n_true = sum(any(true(one["effect"]) for one in of) for of in made)
+    wrong = sum(all(false(one["effect"]) for one in of) for of in made)
     caused = [one for one in split["statements"] if true(one["effect"])]
     named = {one["key"] for one in right}
     if units == "clusters":
@@ -106,9 +112,9 @@ def of_split(split: Record, found: Sequence[Record], units: Units, q: float = Q)
         hits, total = sum(_found(one, right) for one in caused), len(caused)
     return {
         "world": split["world"], "seed": split["seed"], "spans": len(found),
-        "held_winners": sum(one["held"] for one in found), "n": len(made), "true": len(right),
-        "false": wrong, "undecided": len(made) - len(right) - wrong, "fdp": wrong / n,
-        "fdp_strict": (len(made) - len(right)) / n, "n_caused": total,
+        "held_winners": sum(one["held"] for one in found), "n": len(made), "true": n_true,
+        "false": wrong, "undecided": len(made) - n_true - wrong, "fdp": wrong / n,
+        "fdp_strict": (len(made) - n_true) / n, "n_caused": total,
         "power": hits / total if total else None,
         "most_of_a_cluster": concentration([one["cluster"] for one in found if one["held"]]),
     }  # fmt: skip

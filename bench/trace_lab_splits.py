@@ -1,6 +1,7 @@
 """Discoveries of the tracer where half of a world's rows were held out, and which of them are true.
 
-A split is a world and a seed: rows are held out at random by near-duplicate cluster, the rest is
+A split is a world and a seed: rows are held out at random, those whose answers share rare words
+together (`tune --hold-out-by shared-words`), the rest is
 tuned on, the prompts are answered, and the answers are traced among trained and held-out rows
 together. Truth is decided by tuning again: all trained rows that state one value lose their weight
 together, a quarter of the values at a time.
@@ -123,7 +124,7 @@ def tunings(base: Artefact, seed: int, out: Path, progress: Progress) -> Made:
     recipe = LabLabelsConfig(device="cpu").recipe
     rows = read_rows(str(base.folder / "rows.jsonl"), out, progress)
     prompts = read_prompts(str(base.folder / "prompts.jsonl"), None, out, progress)
-    more = {"hold_out": SHARE, "hold_out_seed": seed}
+    more = {"hold_out": SHARE, "hold_out_seed": seed, "hold_out_by": "shared-words"}
     tune = tuned(base, rows, recipe, seed, out, progress, **more)
     answers = answered(tune.folder / "model", prompts, base, "cpu", out, progress)
     lines = (base.folder / "rows.jsonl").read_text(encoding="utf-8").splitlines()
@@ -193,7 +194,7 @@ def _effects(made: Made, places: Sequence[tuple[str, int, int]]) -> list[list[fl
     """Per place and quarter: log p(span) without the rows of its values, minus the mean of that
     without those of the others, nats."""
     tokenizer = load_tokenizer(base_stage.model_folder(made.base))
-    items = [_said(tokenizer, made.said[name], span) for name, *span in places]
+    items = [said_of(tokenizer, made.said[name], span) for name, *span in places]
     logprobs = np.array([
         spans.logprobs(load(run.folder / "model", dtype="float32", device="cpu"), items)
         for run in made.runs
@@ -202,7 +203,8 @@ def _effects(made: Made, places: Sequence[tuple[str, int, int]]) -> list[list[fl
     return np.round((logprobs - others).T, 4).tolist()
 
 
-def _said(tokenizer: Any, record: Record, span: Sequence[int]) -> spans.Said:
+def said_of(tokenizer: Any, record: Record, span: Sequence[int]) -> spans.Said:
+    """Characters [start, end) of an answer, to be scored."""
     ids = record["response_token_ids"]
     ids = ids[:-1] if record["finish_reason"] == "stop" else ids
     start, end = span

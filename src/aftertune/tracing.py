@@ -15,6 +15,7 @@ from aftertune.errors import ArtefactError, ConfigError
 from aftertune.experiments import proofs
 from aftertune.experiments.base_influence import InBase
 from aftertune.experiments.cost import Cost, total
+from aftertune.experiments.halves_influence import InHalves
 from aftertune.experiments.verify_config import ProofConfig
 from aftertune.progress import Progress, Silent
 from aftertune.report import trace_run as page_stage
@@ -120,6 +121,11 @@ def run(
     """The trace that `config` asks for, the proof that is asked of it, and its page; artefacts go
     to `out`. begin: hears what proof costs before anything is tuned, and may raise."""
     asked = build(ReportConfig, {"redact": redact or None, "title": None})
+    if config.influence_halves and stage.made(config, inputs, out) is None:
+        costs = [_in_halves(config, inputs, out, progress, proof).cost()]
+        say(costs, out, progress)
+        if begin:
+            begin(costs)
     if proof is None or not proof.asks:
         found = _traced(config, inputs, out, progress, proof)
     else:
@@ -140,7 +146,12 @@ def plan(
     config: TraceConfig, inputs: TraceInputs, out: Path, progress: Progress, proof: ProofConfig
 ) -> list[Cost]:
     """What the proof would cost. The trace says which spans it is about, so it is made, and kept
-    for the run; nothing is tuned."""
+    for the run; nothing is tuned. Where tunings on halves have to rank rows first, only these are
+    planned."""
+    if config.influence_halves and stage.made(config, inputs, out) is None:
+        if proof.asks:
+            progress.say("What proof costs is known when tunings on halves have ranked the rows.")
+        return [_in_halves(config, inputs, out, progress, proof).cost()]
     who = proofs.subject(proof, inputs.responses, inputs.rows, inputs.tune)
     proofs.check(proof, who, out, progress)
     found = _traced(config, inputs, out, progress, proof)
@@ -151,23 +162,47 @@ def _traced(
     config: TraceConfig, inputs: TraceInputs, out: Path, progress: Progress,
     proof: ProofConfig | None,
 ) -> Artefact:  # fmt: skip
-    """The trace; with influence in the base by the model that the tuning began with."""
+    """The trace; with influence in the base by the model that the tuning began with, with influence
+    in halves by tuning again."""
+    if config.influence_halves:
+        _ranked_by("--influence-halves", config, inputs, proof)
+        if found := stage.made(config, inputs, out):
+            return found
+        judge = _in_halves(config, inputs, out, progress, proof)
+        return stage.run(config, inputs, out, progress, judge)
     if not config.influence_base:
         return stage.run(config, inputs, out, progress)
-    if proof and proof.influence:
-        raise ConfigError("--influence and --influence-base fill the same column; give one.")
-    if inputs.tune is None:
-        raise ConfigError("--influence-base needs to know the base; add --tuned-rows TUNE.")
-    if inputs.controls or config.permuted:
-        raise ConfigError(
-            "--influence-base ranks the rows of the tuning alone; leave --control out."
-        )
-    proof = proof or build(ProofConfig, {})
-    judge = InBase(
-        inputs.tune, inputs.rows, inputs.responses, progress, base=proof.base, device=proof.device,
+    tune, proof = _ranked_by("--influence-base", config, inputs, proof)
+    in_base = InBase(
+        tune, inputs.rows, inputs.responses, progress, base=proof.base, device=proof.device,
         trust_remote_code=proof.trust_remote_code,
     )  # fmt: skip
-    return stage.run(config, inputs, out, progress, judge)
+    return stage.run(config, inputs, out, progress, in_base)
+
+
+def _in_halves(
+    config: TraceConfig, inputs: TraceInputs, out: Path, progress: Progress,
+    proof: ProofConfig | None,
+) -> InHalves:  # fmt: skip
+    assert config.influence_halves is not None, "the caller has looked"
+    tune, proof = _ranked_by("--influence-halves", config, inputs, proof)
+    return InHalves(
+        tune, inputs.rows, inputs.responses, config.influence_halves, config.seed, out, progress,
+        base=proof.base, device=proof.device, trust_remote_code=proof.trust_remote_code,
+    )  # fmt: skip
+
+
+def _ranked_by(
+    option: str, config: TraceConfig, inputs: TraceInputs, proof: ProofConfig | None
+) -> tuple[Artefact, ProofConfig]:
+    """The tuning whose rows are ranked. Raises ConfigError where they cannot be."""
+    if proof and proof.influence:
+        raise ConfigError(f"--influence and {option} fill the same column; give one.")
+    if inputs.tune is None:
+        raise ConfigError(f"{option} needs to know base and rows; add --tuned-rows TUNE.")
+    if inputs.controls or config.permuted:
+        raise ConfigError(f"{option} ranks the rows of the tuning alone; leave --control out.")
+    return inputs.tune, proof or build(ProofConfig, {})
 
 
 def say(costs: Sequence[Cost], out: Path, progress: Progress) -> None:

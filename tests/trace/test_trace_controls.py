@@ -136,9 +136,12 @@ def test_p_and_q_by_hand_where_a_cluster_wins_several_spans() -> None:
     scores = [9, 8, 7, 6, 5]
     held = [False, True, True, False, True]
     clusters = ["a", "x", "x", "b", "y"]
-    # held-out clusters by their best: x at 8, y at 5
+    # held-out clusters by their best: x at 8, y at 5; held-out spans: 8, 7 and 5. The larger of
+    # 1/3 and 1/4, and of 2/3 and 3/4
     p = controls.p_values(scores, held, clusters)
-    assert p[[0, 3]].tolist() == [1 / 3, 2 / 3]
+    assert p[[0, 3]].tolist() == [1 / 3, 3 / 4]
+    both = controls.p_values(scores, held, ["a", "x", "x", "a", "y"])
+    assert both[[0, 3]].tolist() == [2 / 5, 4 / 5]  # two spans of a: 2/5 and 4/5
     # x wins 2, y 1, and one more as large as the largest: (4 + 1 + 4) / (2 + 1 + 2)
     numbers = [0, 1, 1, 2, 3]
     assert controls.crowd(held, numbers) == 9 / 5
@@ -188,6 +191,26 @@ def test_many_spans_of_a_cluster_leave_p_and_q_right(share: float, size: int) ->
         assert np.mean(naively) > 0.2
 
 
+def test_few_rows_that_win_many_spans_with_high_scores_leave_p_right() -> None:
+    """Five of 100 clusters win 20 spans each and score above most. Over many runs, at most a share
+    a of all spans has p <= a."""
+    generator = np.random.default_rng(8)
+    sizes = np.where(np.arange(100) < 5, 20, 1)
+    clusters = np.repeat(np.arange(100), sizes)
+    small, total = dict.fromkeys((0.02, 0.05, 0.1, 0.2, 0.5), 0), 0
+    for _ in range(1500):
+        own = generator.normal(np.where(sizes > 1, 2.0, 0.0))
+        scores = own[clusters] + 0.3 * generator.normal(size=len(clusters))
+        held = (generator.random(100) < 0.5)[clusters]
+        p = controls.p_values(scores, held, clusters.tolist())[~held]
+        total += len(p)
+        for alpha in small:
+            small[alpha] += int((p <= alpha).sum())
+    for alpha, n in small.items():
+        assert n / total <= alpha + 0.012
+    assert small[0.5] / total > 0.3  # and not by never being small
+
+
 @pytest.mark.parametrize("size", [1, 5, 20])
 def test_borrowings_among_many_spans_of_a_cluster(size: int) -> None:
     """100 borrowed spans beside them: the mean false discovery proportion stays below 0.1, and
@@ -222,6 +245,18 @@ def test_q_of_rows_by_hand() -> None:
         controls.q_of_clusters([1.0, 2.0], [True, False], 0.5, ["a", "a"])
 
 
+def test_q_of_rows_by_their_best_spans_by_hand() -> None:
+    scores = [9, 4, 8, 7, 6, 5, 5, 3, 2, 1]
+    clusters = list("abccxxxdde")
+    held = [one in "xd" for one in clusters]
+    q = controls.q_of_clusters(scores, held, 0.5, clusters, best=2)
+    # above the median of 5: a 4, c 3 + 2, x 1 + 0 (held out, two of three), b, d and e 0
+    assert q[[0, 2, 3]] == pytest.approx([1 / 2] * 3)  # (1 + 0) / 2
+    assert q[[1, 9]] == pytest.approx([3 / 4] * 2)  # (1 + 2) / 4
+    assert np.isnan(q[[4, 5, 6, 7, 8]]).all()
+    assert controls.q_of_clusters([], [], 0.5, [], best=2).tolist() == []
+
+
 @given(winners, st.sampled_from([0.2, 0.5, 0.8]))
 @settings(max_examples=60, deadline=None)
 def test_rows_of_one_span_each_have_the_q_of_their_spans(
@@ -253,6 +288,28 @@ def test_rows_that_are_borrowed_from_among_rows_that_are_not(size: int, share: f
     assert np.mean(false) + 1.645 * np.std(false) / np.sqrt(len(false)) <= 0.11
     assert np.mean(false) > 0.02  # it does not refuse everything
     assert np.mean(power) > 0.5
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5])
+def test_rows_by_their_best_five_spans_among_rows_that_are_not(share: float) -> None:
+    """200 clusters win 1 to 20 spans each by chance, whose scores hang together or do not, and 60
+    others, all trained, eight each, half of them borrowed: the rate holds, and half are found."""
+    generator = np.random.default_rng(9)
+    false, power = [], []
+    for alike in np.tile([0.0, 0.9], 200):
+        sizes = np.append(generator.integers(1, 21, 200), np.full(60, 8))
+        clusters = np.repeat(np.arange(260), sizes)
+        own = generator.normal(size=260)[clusters]
+        scores = np.sqrt(alike) * own + np.sqrt(1 - alike) * generator.normal(size=len(own))
+        first = np.searchsorted(clusters, np.arange(200, 260))
+        scores[first[:, None] + np.arange(4)] = generator.normal(3.0, 1, (60, 4))
+        label = np.append(generator.random(200) < share, np.zeros(60, bool))
+        every = controls.q_of_clusters(scores, label[clusters], share, clusters.tolist(), best=5)
+        found = every[np.searchsorted(clusters, np.arange(260))] <= 0.1
+        false.append(found[:200].sum() / max(1, found.sum()))
+        power.append(found[200:].mean())
+    assert np.mean(false) + 1.645 * np.std(false) / np.sqrt(len(false)) <= 0.11
+    assert np.mean(power) > 0.3
 
 
 def test_excess_over_a_control_by_hand() -> None:

@@ -99,6 +99,15 @@ def trace(
             "needs --tuned-rows. One gradient for each span and row.",
         ),
     ] = False,
+    influence_halves: Annotated[
+        int | None,
+        typer.Option(
+            help="Rank rows by what they add to spans over N tunings on random halves of all rows "
+            "(8 to 64, even; 32 find most), before p and q are made; needs --tuned-rows.",
+            min=8,
+            max=64,
+        ),
+    ] = None,
     tuned: Annotated[
         str | None,
         typer.Option(
@@ -165,6 +174,7 @@ def trace(
     }
     options |= {name: None if given[name] else False for name in _KINDS}  # only what was said
     options["influence_base"] = influence_base or None
+    options["influence_halves"] = influence_halves
     options["permuted"] = tracing.PERMUTED in (control or []) or None
     named = ("responses", "data", "shift", "tuned_rows")
     beside = (*named, "control", *(name for name in ProofConfig.model_fields if name != "seed"))
@@ -179,7 +189,8 @@ def trace(
     if plan:
         from aftertune.trace.run import measure
 
-        costs = tracing.plan(checked, inputs, out, terminal, proof) if proof.asks else []
+        asked = proof.asks or checked.influence_halves
+        costs = tracing.plan(checked, inputs, out, terminal, proof) if asked else []
         _show_plan(measure(checked, inputs, terminal), costs, out, as_json)
         return
     result = tracing.run(

@@ -131,6 +131,27 @@ class Tunings:
         weights = {row: w for row, w in self.weights.items() if w != 1} | dict.fromkeys(lost, 0.0)
         return self._tuned(seed, self.rows, weights, f"{len(lost)} rows masked")
 
+    @cached_property
+    def split_clusters(self) -> dict[str, list[int]]:
+        """What stayed together when rows were held out -> rows, of those that can be learnt from:
+        the rows tuned on and those held out."""
+        found: dict[str, list[int]] = {}
+        for one in self.tune.table("split").to_pylist():
+            if one["part"] != "left_out" and one["n_trained_tokens"] and one["weight"] > 0:
+                found.setdefault(one["cluster_id"], []).append(one["row_index"])
+        return found
+
+    def of_all(self, seed: int, kept: Collection[int]) -> Artefact:
+        """The tuning of a shuffle seed on these of all rows, whether they were held out or not."""
+        split = self.tune.table("split").to_pylist()
+        weights = {
+            one["row_index"]: one["weight"] if one["row_index"] in kept else 0.0
+            for one in split
+            if one["row_index"] not in kept or one["weight"] != 1
+        }
+        anew = {"hold_out": 0.0, "subset": None, "token_budget": None, "take_plan": None}
+        return self._tuned(seed, self.rows, weights, f"{len(kept)} of all rows", **anew)
+
     def changed(self, seed: int, rows: Artefact) -> Artefact:
         """The tuning of a shuffle seed on other rows with the same row_id and row_index."""
         weights = {row: w for row, w in self.weights.items() if w != 1}
@@ -144,20 +165,23 @@ class Tunings:
             trust_remote_code=source.trust_remote_code,
         )  # fmt: skip
 
-    def cost(self, proof: str, n: int, what: str) -> Cost:
-        """What n tunings take: as many tokens, seconds and bytes as the one that was made, each."""
-        seconds = float(self.tune.manifest["seconds"])
-        tokens = int(self.tune.about["n_tokens"])
+    def cost(self, proof: str, n: int, what: str, times: float = 1.0) -> Cost:
+        """What n tunings take: as many tokens, seconds and bytes as the one that was made, each;
+        times: as many rows."""
+        seconds = float(self.tune.manifest["seconds"]) * times
+        tokens = int(self.tune.about["n_tokens"] * times)
         files = self.tune.manifest["files"].items()
         size = sum(entry["bytes"] for name, entry in files if name.startswith("model/"))
         return Cost(proof, what, n, n * tokens, n * seconds, n * size)
 
-    def _tuned(self, seed: int, rows: Artefact, weights: dict[int, float], what: str) -> Artefact:
+    def _tuned(
+        self, seed: int, rows: Artefact, weights: dict[int, float], what: str, **more: Any
+    ) -> Artefact:
         lines = [{"row_index": row, "weight": weights[row]} for row in sorted(weights)]
         path = materials.text_file("weights.json", json.dumps(lines), self.out) if lines else None
         name = f"{self.source.name}, seed {seed}, {what}"
         config = retune.settings(
-            self.source.subject, name=name, seed=seed, shuffle_seed=seed, weights=path
+            self.source.subject, name=name, seed=seed, shuffle_seed=seed, weights=path, **more
         )
         return tune_stage.run(config, rows, self.out, self.progress)
 

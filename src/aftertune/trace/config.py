@@ -1,8 +1,8 @@
 """What `trace` is asked."""
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from aftertune.config import StageConfig
 
@@ -26,7 +26,20 @@ class TraceConfig(StageConfig):
     bm25: bool = True
     embeddings: bool = True
     influence_base: bool = False  # rank by the influence that rows have on spans in the base
+    # rank by what rows add to spans over so many tunings on halves of them
+    influence_halves: int | None = Field(None, ge=8, le=64, multiple_of=2)
     q: float = Field(0.10, gt=0, lt=1)  # false discovery rate at which a span counts as found
     permuted: bool = False  # a control of the rows' own answers behind other prompts
     part_responses: int = Field(256, ge=1)  # responses of a part: what a kill can lose
-    seed: int = Field(0, ge=0)  # of the permuted rows, the classifier's folds and the bootstrap
+    seed: int = Field(0, ge=0)  # of permuted rows, halves, the classifier's folds, the bootstrap
+
+    @model_validator(mode="after")
+    def _one_influence(self) -> Self:
+        if self.influence_base and self.influence_halves:
+            raise ValueError("influence_base and influence_halves fill one column; give one")
+        return self
+
+    @property
+    def influence(self) -> bool:
+        """Whether a model or tunings rank the rows, too."""
+        return self.influence_base or self.influence_halves is not None

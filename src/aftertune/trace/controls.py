@@ -8,9 +8,16 @@ h whatever its score, so
 
     p = (1 + held-out clusters that win a span with at least this score) / (1 + those that win any)
 
-is super-uniform whatever h is, and however many spans a cluster wins: the best scores of clusters
-of both kinds have one distribution, and a span's score is at most its cluster's best. Among winners
-that score at least t, each held-out one stands for (1 - h) / h trained ones that chance let win:
+is super-uniform for the best span of each cluster whatever h is: the best scores of clusters of
+both kinds have one distribution. For spans it need not be: a few clusters that win many spans, all
+with high scores, would give most spans a small p. A cluster with k spans that nothing was borrowed
+from could as well be any of those held out, with all of them, so at most a share a of such spans
+have p <= a, in expectation, by
+
+    p = (k + held-out winners that score at least as high) / (k + held-out winners)
+
+The larger of the two is right for both. Among winners that score at least t, each held-out one
+stands for (1 - h) / h trained ones that chance let win:
 
     q(s) = min over t <= s of (1 - h) / h * (m + held-out winners >= t) / (trained winners >= t)
 
@@ -22,7 +29,7 @@ So m is how many spans a held-out cluster wins, as a span sees it (`crowd`); tes
 simulation for 1, 5 and 20 spans of a cluster. Where few clusters win many spans nothing is found.
 
 Who asks which rows are borrowed from, and not where, asks less: one discovery is a cluster then,
-its score that of its best span (`q_of_clusters`). A cluster that no span was borrowed from is held
+its score that of its best spans (`q_of_clusters`). A cluster that no span was borrowed from is held
 out with probability h whatever its spans score, independently of the others, so m = 1 again.
 
 Other control rows are no random part of the rows, so nothing there has a p-value: `excess` is the
@@ -64,9 +71,16 @@ def p_values(
     of = _numbered(clusters, len(s))
     best = np.full(of.max(initial=-1) + 1, -np.inf)
     np.maximum.at(best, of[held], s[held])
-    decoys = np.sort(best[np.isfinite(best)])
-    at_least = len(decoys) - np.searchsorted(decoys, s, side="left")
-    found: Floats = np.where(held, np.nan, (1 + at_least) / (1 + len(decoys)))
+    by_cluster = _at_least(np.sort(best[np.isfinite(best)]), s, np.ones(len(s)))
+    by_span = _at_least(np.sort(s[held]), s, np.bincount(of)[of].astype(np.float64))
+    found: Floats = np.where(held, np.nan, np.maximum(by_cluster, by_span))
+    return found
+
+
+def _at_least(decoys: Floats, scores: Floats, own: Floats) -> Floats:
+    """[n]: the share of decoys, sorted, at or above each score; `own` more on either side."""
+    n = len(decoys)
+    found: Floats = (own + n - np.searchsorted(decoys, scores, side="left")) / (own + n)
     return found
 
 
@@ -98,22 +112,31 @@ def q_values(
 
 
 def q_of_clusters(
-    scores: npt.ArrayLike, held_out: npt.ArrayLike, share: float, clusters: Sequence[Hashable]
-) -> Floats:
+    scores: npt.ArrayLike, held_out: npt.ArrayLike, share: float, clusters: Sequence[Hashable],
+    best: int = 1,
+) -> Floats:  # fmt: skip
     """q of the cluster that won each span, one discovery a cluster; NaN where it was held out.
 
-    As `q_values`, of the best span of each cluster. The rate is one of clusters: of those that are
-    found, the share from which no span was borrowed.
+    As `q_values`, of the best span of each cluster; with best > 1, of how far its so many best
+    spans lie above the median of all spans, together. The rate is one of clusters: of those that
+    are found, the share from which no span was borrowed.
     """
     s, held = _winners(scores, held_out)
     of = _numbered(clusters, len(s))
     n = of.max(initial=-1) + 1
-    best, side = np.full(n, -np.inf), np.zeros(n, bool)
-    np.maximum.at(best, of, s)
+    total, side = np.full(n, -np.inf), np.zeros(n, bool)
+    if best == 1:
+        np.maximum.at(total, of, s)
+    else:
+        order = np.lexsort((-s, of))
+        among = np.arange(len(s)) - np.searchsorted(of[order], of[order])  # 0 for the best
+        taken = order[among < best]
+        above = np.maximum(s[taken] - np.median(s), 0.0) if len(s) else s
+        total = np.bincount(of[taken], above, n)
     side[of] = held
     if (side[of] != held).any():
         raise ValueError("a cluster is both held out and not")
-    return q_values(best, side, share)[of]
+    return q_values(total, side, share)[of]
 
 
 def crowd(held_out: npt.ArrayLike, clusters: npt.ArrayLike) -> float:

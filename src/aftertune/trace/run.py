@@ -17,17 +17,17 @@ import pyarrow.compute as pc
 from aftertune import artefact, schema
 from aftertune.artefact import Artefact, Draft, Input, Plan
 from aftertune.errors import InternalError
-from aftertune.progress import Progress
+from aftertune.progress import Progress, Silent
 from aftertune.trace.config import TraceConfig
 from aftertune.trace.finder import Answer, Borrowing, Finder
 from aftertune.trace.indexed import finder_of, without_embedder
-from aftertune.trace.influenced import COLUMN, MOST, rescored
+from aftertune.trace.influenced import COLUMN, MOST, by_halves, rescored
 from aftertune.trace.materials import Asked, Materials, TraceInputs, answers, check, prepare
 from aftertune.trace.pool import Pooled, prompt_of
 from aftertune.trace.summary import look_at, summary
 from aftertune.trace.winners import error_rates, ranked, spans_of
 
-VERSION = 3  # q of rows
+VERSION = 4  # lengths of rows count; p by clusters and by spans
 LOOK_AT = "rows-to-look-at.jsonl"
 PART_ROWS = 65_536  # of the table
 PLANNED = 8  # answers that `plan` measures
@@ -50,8 +50,8 @@ def run(
 ) -> Artefact:  # fmt: skip
     """Table `borrowings`, file `rows-to-look-at.jsonl`; what was found as a whole in `about`.
 
-    judge: gives the influence in the base of each record's row on its span (nats), where
-    `config.influence_base` asks for it; this stage loads no model.
+    judge: gives the influence of each record's row on its span (nats), where `config.influence`
+    asks for it; this stage loads no model.
 
     Raises InputError where the inputs do not belong together or hold no answer, or where
     `config.span` stands in none.
@@ -76,32 +76,40 @@ def run(
                                        task)  # fmt: skip
                     _keep(_scratch(draft, part), found_here)
         places = [_scratch(draft, part) for part in range(len(parts))]
-        if config.influence_base:
-            _judge(draft, mine, places, judge, progress)
+        if config.influence:
+            _judge(config, draft, mine, places, judge, progress)
             places = [_judged(draft, part) for part in range(len(parts))]
         if finished := draft.meet():
             return finished
         return _finish(draft, config, materials, places)
 
 
+def made(config: TraceConfig, inputs: TraceInputs, out: Path) -> Artefact | None:
+    """The finished trace of these inputs, where there is one."""
+    check(inputs)
+    return artefact.find(out, _plan(without_embedder(config, Silent()), inputs))
+
+
 def _judge(
-    draft: Draft, mine: Sequence[int], places: Sequence[Path], judge: Judge | None,
-    progress: Progress,
+    config: TraceConfig, draft: Draft, mine: Sequence[int], places: Sequence[Path],
+    judge: Judge | None, progress: Progress,
 ) -> None:  # fmt: skip
-    """Influence in the base of the rows of these parts, each part kept on its own."""
-    assert judge is not None, "the caller has a model where it is asked for"
+    """Influence of the rows of these parts: in the base each part on its own; by halves all at
+    once, since every tuning has to be loaded."""
+    assert judge is not None, "the caller has models where it is asked for"
     left = [part for part in mine if not _judged(draft, part).exists()]
     records = {part: json.loads(places[part].read_bytes()) for part in left}
-    if left:
+    if left and config.influence_base:
         n = sum(map(_gradients, records.values()))
         progress.say(f"influence in the base takes {n:,} gradients, one for each span and row")
-    with progress.task("influence in the base", len(mine), len(mine) - len(left)) as task:
-        for part, of in records.items():
-            found = [
-                {**one, COLUMN: value} for one, value in zip(of, judge(of), strict=True)
-            ]  # fmt: skip
-            _keep(_judged(draft, part), found)
-            task.advance()
+    together = [left] if config.influence_halves else [[part] for part in left]
+    with progress.task("influence of rows", len(mine), len(mine) - len(left)) as task:
+        for parts in together:
+            values = iter(judge([one for part in parts for one in records[part]]))
+            for part in parts:
+                found = [{**one, COLUMN: next(values)} for one in records[part]]
+                _keep(_judged(draft, part), found)
+                task.advance()
 
 
 def _gradients(records: Sequence[Record]) -> int:
@@ -155,7 +163,7 @@ def _part(
             made = [_record(answer, one, pool[one.row_index]) for one in finder.trace(answer, span)]
             for records in spans_of(made).values():
                 # influence judges the first rows of either side, before they are ranked
-                found += records[:MOST] if config.influence_base else ranked(records, config.top)
+                found += records[:MOST] if config.influence else ranked(records, config.top)
         task.advance()
     return found
 
@@ -233,8 +241,9 @@ def _finish(
 ) -> Artefact:
     """Error rates over all spans, the table, the list and the summary."""
     spans = spans_of(one for path in parts for one in json.loads(path.read_bytes()))
-    if config.influence_base:
-        spans = {key: ranked(of, config.top) for key, of in rescored(spans).items()}
+    if config.influence:
+        again = rescored(spans) if config.influence_base else by_halves(spans)
+        spans = {key: ranked(of, config.top) for key, of in again.items()}
     share = materials.share_held_out
     if share is not None:
         for key, p, q in error_rates(spans, share):

@@ -13,6 +13,7 @@ from aftertune.stats.intervals import Interval
 from aftertune.trace import controls, two_samples
 from aftertune.trace.config import TraceConfig
 from aftertune.trace.families import Borrowed, borrowed, families, what_to_do
+from aftertune.trace.influenced import BEST_SPANS
 from aftertune.trace.materials import Materials
 from aftertune.trace.pool import HELD_OUT, PERMUTED, Pooled, prompt_of
 from aftertune.trace.winners import (
@@ -42,7 +43,11 @@ def summary(config: TraceConfig, materials: Materials, spans: Spans) -> dict[str
         if (one["control"], one["rank"]) == (None, 1)
     ]
     share = materials.share_held_out
-    held_out = None if share is None else versus_held_out(spans, share, config.q, config.seed)
+    held_out = (
+        None
+        if share is None
+        else versus_held_out(spans, share, config.q, config.seed, _best_spans(config))
+    )
     with_base = [one for one in first if one["base_logprob"] is not None]
     names = {one["model"] for one in materials.responses}
     return {
@@ -181,8 +186,13 @@ def _data_view(config: TraceConfig, materials: Materials, spans: Spans) -> dict[
 
 def _borrowed(config: TraceConfig, materials: Materials, spans: Spans) -> list[Borrowed]:
     share = materials.share_held_out
-    of_rows = None if share is None else row_error_rates(spans, share)
+    of_rows = None if share is None else row_error_rates(spans, share, _best_spans(config))
     return borrowed(winning_spans(spans), config.q, of_rows)
+
+
+def _best_spans(config: TraceConfig) -> int:
+    """Of a cluster, that count for its q."""
+    return BEST_SPANS if config.influence_halves else 1
 
 
 def _share_of(spans: Spans, rows: Container[int], seed: int) -> dict[str, Any]:

@@ -65,15 +65,17 @@ def error_rates(
     ]
 
 
-def row_error_rates(spans: Mapping[Span, Sequence[Record]], share: float) -> dict[str, float]:
+def row_error_rates(
+    spans: Mapping[Span, Sequence[Record]], share: float, best: int = 1
+) -> dict[str, float]:
     """cluster_id -> q of each cluster tuned on that wins a span: of rows, not of spans.
 
-    share: of the clusters that were held out.
+    share: of the clusters that were held out. best: spans of a cluster that count.
     """
     won = list(contest(spans, HELD_OUT).values())
     clusters = [one["cluster_id"] for one in won]
     held = [one["control"] == HELD_OUT for one in won]
-    q = controls.q_of_clusters([one["score"] for one in won], held, share, clusters)
+    q = controls.q_of_clusters([one["score"] for one in won], held, share, clusters, best)
     return {
         name: float(value) for name, value, lost in zip(clusters, q, held, strict=True) if not lost
     }
@@ -109,7 +111,7 @@ def versus_control(
 
 
 def versus_held_out(
-    spans: Mapping[Span, list[Record]], share: float, q: float, seed: int
+    spans: Mapping[Span, list[Record]], share: float, q: float, seed: int, best: int = 1
 ) -> dict[str, Any]:
     """What the held-out rows say of the run as a whole.
 
@@ -120,7 +122,7 @@ def versus_held_out(
     """
     wins = versus_control(spans, HELD_OUT, 1 - share)
     won = contest(spans, HELD_OUT)
-    of_rows = row_error_rates(spans, share).values()
+    of_rows = row_error_rates(spans, share, best).values()
     n_rows = sum(value <= q for value in of_rows)
     values = [one["q_value"] for one in won.values()]
     found = [value is not None and value <= q for value in values]
