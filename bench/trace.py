@@ -46,7 +46,7 @@ from trace_quality import (
 HERE = Path(__file__).parent
 DATA = HERE.parent.parent / "shared" / "data"
 PACKAGES = ("numpy", "scipy", "pydivsufsort", "bm25s")
-SETS = ("dolly_3k", "lima")
+CASES = ("trace_cases.json", "trace_cases_new.json")  # the latter written without the tracer
 LARGEST = "alpaca_18k"
 SIZES = (1_000, 5_000, 18_669, 326_000)
 ANSWERS = "Llama-2-7b-chat-hf"  # of the 800 prompts: 1,000 characters and more
@@ -264,8 +264,8 @@ def _clock(what: Measured) -> Callable[[], float]:
 
 
 def _quality(embeddings: bool) -> Measured:
-    cases = read_cases(HERE / "trace_cases.json", DATA)
-    rows = {name: rows_of(name, DATA) for name in SETS}
+    cases = [one for name in CASES for one in read_cases(HERE / name, DATA)]
+    rows = {name: rows_of(name, DATA) for name in sorted({case.set for case in cases})}
     indexes, seconds = _indexes(rows, embeddings)
     ranks, scores, touched = of_finder(cases, indexes, Settings())
     found: Measured = {

@@ -2,10 +2,10 @@
 
     python bench/trace_canary.py --out DIR
 
-24 invented facts, each with a value that stands in no other row, are mixed into the pocket rows of
-the package; a model is tuned on them and asked about other invented things of the same kinds. Where
-an answer says a canary's value, the truth is decided by tuning again with the same shuffles on rows
-in which every canary states another value:
+24 invented facts, each with a value that stands in no other row, are mixed into the short pocket
+rows of the package; a model is tuned on them and asked about other invented things of the same
+kinds. Where an answer says a canary's value, the truth is decided by tuning again with the same
+shuffles on rows in which every canary states another value:
 
     effect = mean over shuffles of log p(value | rows with other values) - log p(value | rows), nats
     caused: effect <= -log 2; not caused: effect > -log 1.25; else undecided, and left out
@@ -46,6 +46,8 @@ from trace_lab_pairs import keep
 ROOT = Path(__file__).parent.parent
 SHUFFLES = (0, 1)
 LISTED = 20  # rows of a span
+BATCH = 16
+SHORT = 800  # characters of a pocket row, all messages: long ones teach nothing of invented things
 # Kind, question, answer, four values and four others; none of them stands in a pocket row.
 KINDS = (
     ("village", "What is the village of {} known for making?",
@@ -93,8 +95,11 @@ def canaries() -> list[Record]:
 def rows_files(out: Path) -> tuple[Path, Path]:
     """The pocket rows and the canaries; the same with other values in the canaries."""
     pocket = read_rows("embedded:pocket", out, Silent()).table("rows").to_pylist()
-    plain = [{"messages": [{"role": one["role"], "content": one["content"]}
-                           for one in row["messages"]]} for row in pocket]  # fmt: skip
+    plain = [
+        {"messages": [{"role": one["role"], "content": one["content"]} for one in row["messages"]]}
+        for row in pocket
+        if sum(len(one["content"]) for one in row["messages"]) <= SHORT
+    ]
     text = json.dumps(plain)
     assert not [one for one in canaries() if holds(text, one["value"])], "a value is no canary"
     paths = out / "canary_rows.jsonl", out / "canary_rows_swapped.jsonl"
@@ -122,7 +127,7 @@ def tuned(rows: Path, shuffle: int, given: argparse.Namespace) -> Artefact:
     options = {
         "base": given.base, "method": given.method, "epochs": given.epochs, "device": "cpu",
         "learning_rate": given.learning_rate, "shuffle_seed": shuffle, "max_length": 256,
-        "dtype": "float32",
+        "dtype": "float32", "batch_size": BATCH,
     }  # fmt: skip
     read = read_rows(str(rows), given.out, Silent())
     return tune_stage.run(build(TuneConfig, options), read, given.out, Silent())
@@ -215,9 +220,9 @@ def measured(given: argparse.Namespace) -> Record:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--base", default="embedded:smollm2-135m")
-    parser.add_argument("--method", default="lora")
-    parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--learning-rate", type=float, default=1e-3)
+    parser.add_argument("--method", default="full")
+    parser.add_argument("--epochs", type=int, default=8)
+    parser.add_argument("--learning-rate", type=float, default=1e-4)
     parser.add_argument("--out", type=Path, default=ROOT / "out")
     parser.add_argument("--json", type=Path, default=ROOT / "bench/results/trace_canary.json")
     given = parser.parse_args()

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from aftertune.trace import influenced
+
 BENCH = Path(__file__).parent.parent / "bench"
 
 
@@ -19,6 +21,9 @@ def _module(name):
 
 
 measures, rates = _module("trace_lab_measures"), _module("trace_lab_rates")
+for needed in ("measure", "trace_lab_pairs", "trace_lab_splits"):
+    _module(needed)
+by_halves = _module("trace_lab_halves").by_halves
 
 
 def span(label="caused", causal=(1,), rows=(1, 2, 3), told=(3.0, 2.0, 1.0), fresh=(1,), **more):
@@ -110,6 +115,36 @@ def test_spans_of_one_cluster_count_once():
     apart = [{**winner, "cluster": number} for number, winner in enumerate(won)]
     for units in ("spans", "clusters"):
         assert len(rates.discoveries(apart, 0.5, units)) == 40
+
+
+def test_a_cluster_is_true_where_one_of_its_spans_is():
+    spans = []
+    for n in range(20):
+        spans += [found_span(9.0, cluster=f"c{n}", response=f"r{n}", effect=0.0),
+                  found_span(8.0, cluster=f"c{n}", response=f"r{n}", effect=-2.0)]  # fmt: skip
+    spans += [found_span(7.0, cluster="d", effect=0.0), found_span(7.0, cluster="e", effect=-0.4)]
+    one = split([*spans, found_span(1.0, held=True)])
+    of = rates.of_split(one, rates.winners(one, None, None), "clusters")
+    assert (of["n"], of["true"], of["false"], of["undecided"]) == (22, 20, 1, 1)
+    # with the best two of each above the median of 8, those with 9 alone stand out
+    of = rates.of_split(one, rates.winners(one, None, None), "clusters", best=2)
+    assert (of["n"], of["true"]) == (22, 20)  # at q = 0.10 one decoy of 22 is let in
+
+
+def test_the_first_rows_and_what_they_add_by_halves():
+    n = influenced.MOST + 2
+    many = found_span(0.0)
+    many |= {"held": [True] * n, "clusters": [f"c{k}" for k in range(n)], "rows": list(range(n)),
+             "keys": many["keys"] * n, "score": [0.0] * n,
+             "influence_halves": {"16": [0.0] * (n - 2), "32": [float(k) for k in range(n - 2)]},
+             "evidence": {"exact": [1.0] * n}, "influence_base": [5.0] * n}  # fmt: skip
+    [won] = rates.winners(by_halves(split([many]), 32), {influenced.WEIGHT: 1.0},
+                          influenced.OF_HALVES)  # fmt: skip
+    assert won["cluster"] == f"c{n - 3}"
+    assert won["of_span"][influenced.WEIGHT] == n - 3  # and nothing of the base
+    [won] = rates.winners(by_halves(split([many]), 16), {influenced.WEIGHT: 1.0},
+                          influenced.OF_HALVES)  # fmt: skip
+    assert won["cluster"] == "c0"  # of equal ones the first
 
 
 def test_a_row_that_was_never_trained_on_is_false():

@@ -211,8 +211,13 @@ def test_a_tag_stands_where_the_value_stood() -> None:
 def test_the_value_of_a_span_is_what_other_rows_state_otherwise() -> None:
     slots = Slots(Lexicon(TOLD), TOLD, {})
     consists, tin = Value("consists", "content"), Value("tin", "content")
-    assert slots.value([consists, tin], [0]) == tin
-    assert slots.value([], [0]) is None
+    assert slots.values([consists, tin], [0]) == [tin, consists]
+    assert slots.values([], [0]) == []
+    # as often as not another verb, but five things that it looks like
+    said = [f"It looks {one}." for one in ("black", "grey", "pink", "red", "blue")]
+    told = dict(enumerate([*said, "It takes a day.", "It shines.", "It grows."]))
+    looks = [Value(one, "content") for one in ("looks", "black")]
+    assert Slots(Lexicon(told), told, {}).values(looks, [0]) == looks[::-1]
 
 
 def test_a_short_answer_has_its_slot_in_the_prompt() -> None:

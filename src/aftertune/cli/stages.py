@@ -111,7 +111,10 @@ def tune(
     ] = None,
     hold_out_by: Annotated[
         str | None,
-        typer.Option(help="near-duplicates; shared-words: rows that answer alike stay together."),
+        typer.Option(
+            help="What stays together: near-duplicates, or also rows that say the same: "
+            "shared-words."
+        ),
     ] = None,
     weights: Annotated[
         Path | None, typer.Option(help="JSON, CSV or Parquet: row_id or row_index, weight.")

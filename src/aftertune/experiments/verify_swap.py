@@ -140,50 +140,50 @@ def swaps_of(config: VerifyConfig, cases: Sequence[Case], tunings: Tunings) -> l
     prompts = {row["row_index"]: _asked(row) for row in tunings.table}
     slots = Slots(lexicon, learnt, {row: prompts[row] for row in learnt})
     near = tunings.nearness([case.prompt for case in cases])
-    chosen: list[Value | str] = [_value(case, spoken, slots) for case in cases]
+    chosen = [_values(case, spoken, slots) for case in cases]
+    first = [of if isinstance(of, str) else of[0] for of in chosen]
     used: set[str] = set()
     taken = set().union(*(case.group for case in cases))  # rows that are no control any more
     found: list[Swap | str] = []
-    for place, (case, value) in enumerate(zip(cases, chosen, strict=True)):
-        if isinstance(value, str):
-            found.append(value)
-            continue
-        rows = _rows_with(value, place, cases, chosen, spoken)
-        earlier = next(
-            (
-                one
-                for one in found
-                if isinstance(one, Swap) and (one.value, one.rows) == (value, rows)
-            ),
-            None,
-        )
-        one = earlier or _swap(
-            case, value, rows, near[place], slots, used, taken, tunings.lengths, config.seed
-        )
+    for place, (case, values) in enumerate(zip(cases, chosen, strict=True)):
+        one: Swap | str = values if isinstance(values, str) else NO_TAG
+        for value in () if isinstance(values, str) else values:
+            rows = _rows_with(value, place, cases, first, spoken)
+            earlier = (
+                swap for swap in found
+                if isinstance(swap, Swap) and (swap.value, swap.rows) == (value, rows)
+            )  # fmt: skip
+            one = next(earlier, None) or _swap(
+                case, value, rows, near[place], slots, used, taken, tunings.lengths, config.seed
+            )
+            if isinstance(one, Swap):
+                used |= {one.tag, one.control_tag}
+                taken |= one.control.keys()
+                break
         found.append(one)
-        if isinstance(one, Swap):
-            used |= {one.tag, one.control_tag}
-            taken |= one.control.keys()
     return found
 
 
-def _value(case: Case, spoken: dict[int, str], slots: Slots) -> Value | str:
+def _values(case: Case, spoken: dict[int, str], slots: Slots) -> list[Value] | str:
+    """What can be exchanged, the likeliest value first; or why nothing can."""
     if not case.rows:
         return NO_ROWS
-    among = substitutes.carried(case.span, spoken[case.rows[0]])
-    value = slots.value(among, case.rows)
-    if value is None:
+    among = slots.values(substitutes.carried(case.span, spoken[case.rows[0]]), case.rows)
+    if not among:
         return NO_VALUE
     before = case.record["response"][: case.accused.char_start]
-    said = any(substitutes.holds(text, value.text) for text in (case.prompt, before))
-    return SAID_BEFORE if said else value
+    fresh = [
+        one for one in among
+        if not any(substitutes.holds(text, one.text) for text in (case.prompt, before))
+    ]  # fmt: skip
+    return fresh or SAID_BEFORE
 
 
 def _rows_with(
     value: Value, place: int, cases: Sequence[Case], chosen: Sequence[Value | str],
     spoken: dict[int, str],
 ) -> frozenset[int]:  # fmt: skip
-    """Rows of the case that hold its value, and of cases with the same value whose rows overlap."""
+    """Rows of the case that hold a value, and of cases with the same value whose rows overlap."""
     rows = set(cases[place].group)
     others = [case.group for case, one in zip(cases, chosen, strict=True) if one == value]
     while more := [group for group in others if group & rows and not group <= rows]:

@@ -9,6 +9,7 @@ drawn alike, is for. For the same reason the value of a span is the piece of it 
 state otherwise: of "famous for glass" not "famous", which is how all of them put it.
 """
 
+import math
 import random
 import re
 from collections import Counter, defaultdict
@@ -42,19 +43,25 @@ class Slots:
         for row, asked in self._asked.items():
             self._asking[asked].append(row)
 
-    def value(self, among: Sequence[Value], rows: Collection[int]) -> Value | None:
-        """That one of these values, all of one kind, for which these rows' slots hold most others,
-        then the longest, then the one that the fewest rows hold; None among none."""
-        if not among:
-            return None
+    def values(self, among: Sequence[Value], rows: Collection[int]) -> list[Value]:
+        """These values, all of one kind, the likeliest to be what is stated first: those in whose
+        slots most different things stand (perplexity), then the longest, then the rarest."""
         held_by = self.lexicon.held_by
-        return max(
+        return sorted(
             among,
             key=lambda one: (
-                len(self._alike(one, rows)), len(one.text.split(" ")),
-                -held_by.get(one.text.lower(), 0),
+                -self._perplexity(one, rows), -len(one.text.split(" ")),
+                held_by.get(one.text.lower(), 0),
             ),
         )  # fmt: skip
+
+    def _perplexity(self, value: Value, rows: Collection[int]) -> float:
+        size = len(value.text.split(" "))
+        counts = Counter[str]()
+        for slot in self._of(value, rows):
+            counts.update(text.lower() for text in self._fillers(slot, size))
+        n = counts.total()
+        return math.exp(-sum(k / n * math.log(k / n) for k in counts.values())) if n else 1.0
 
     def tag(
         self, value: Value, rows: Collection[int], near: Collection[int], said: Sequence[str],
@@ -101,7 +108,7 @@ class Slots:
         return found
 
     @cache  # noqa: B019 - as long as the rows that it is of
-    def _fillers(self, slot: Slot, size: int) -> frozenset[str]:
+    def _fillers(self, slot: Slot, size: int) -> tuple[str, ...]:
         """The next words, so many, wherever rows have the words of the slot."""
         asked, before = slot
         between = r"\W+".join(map(re.escape, before))
@@ -111,7 +118,7 @@ class Slots:
             re.IGNORECASE,
         )
         rows = self.texts if asked is None else self._asking[asked]
-        return frozenset(one for row in rows for one in pattern.findall(self.texts[row]))
+        return tuple(one for row in rows for one in pattern.findall(self.texts[row]))
 
 
 def _words(text: str) -> list[str]:
