@@ -9,6 +9,7 @@ import argparse
 import json
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -86,7 +87,7 @@ def _one(
         first, others = rows[name], pools.permuted(rows[name], 0)
     else:
         foreign = second if control == "other half" else rows["lima" if name != "lima" else SETS[0]]
-        others = [Pooled(r.row_id, r.row_index, r.cluster_id, r.messages, control) for r in foreign]
+        others = [replace(row, control=control) for row in foreign]
     pool = pools.ordered(first + others)
     said = _planted(asked, first, share) if share else list(asked)
     config = TraceConfig(embeddings=False, permuted=control == PERMUTED)

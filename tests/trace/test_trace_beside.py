@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from aftertune import auditing, tracing
 from aftertune.artefact import Artefact, open_artefact
@@ -22,14 +20,13 @@ from aftertune.progress import Silent
 from aftertune.report.blocks.shape import checked
 from aftertune.report.blocks.trace_beside import blocks, differences, labels
 from aftertune.report.trace_beside_page import table
-from aftertune.trace import beside as module
 from aftertune.trace.beside import BORROWED, CAUSED, FOUND, MOST, WINS, beside
 from aftertune.trace.checked_spans import CONFIRMED, MASK, SWAP, Proof, in_order
 from aftertune.trace.comparable import Side
 from aftertune.trace.config import TraceConfig
 from aftertune.trace.materials import TraceInputs
 from aftertune.trace.pool import HELD_OUT
-from aftertune.trace.winners import spans_of, versus_control, versus_held_out
+from aftertune.trace.winners import spans_of, versus_held_out
 from made_trace import made_responses, made_rows, made_tune, use_made_finder
 
 SPLIT = [{"row_id": "r", "row_index": 0, "part": "train", "weight": 1.0}]
@@ -121,20 +118,6 @@ def test_spans_found_by_q_are_of_all_answers() -> None:
     assert found["models"][0]["found"]["answers"]["estimate"] == 2 / 4
     assert found["models"][1]["found"]["answers"]["estimate"] == 0
     assert of(found, FOUND)["estimate"] == 2 / 4
-
-
-Winner = st.tuples(st.integers(0, 4), st.integers(0, 3), st.booleans(), st.floats(0, 1))
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.lists(Winner, max_size=12, unique_by=lambda one: one[:2]))
-def test_best_spans_are_those_that_the_trace_counted(winners: list[Any]) -> None:
-    records = [record(f"a-{r}", s, None if w else HELD_OUT, x) for r, s, w, x in winners]
-    made = replace(side("a", [None] * 5), borrowings=records)
-    won = module._best(made)
-    wins = versus_control(spans_of(records), HELD_OUT, 0.5)
-    n_won = sum(one["control"] is None for one in won.values())
-    assert (n_won, len(won)) == (wins["n_won"], wins["n"])
 
 
 def test_prompts_of_one_alone_are_left_out() -> None:

@@ -107,7 +107,7 @@ def tune(
         int | None, typer.Option(help="At most N tokens, rows times epochs.", min=1)
     ] = None,
     hold_out: Annotated[
-        float | None, typer.Option(help="Share of rows kept out, by near-duplicate cluster.")
+        float | None, typer.Option(help="Share of rows kept out, whole groups at a time.")
     ] = None,
     hold_out_by: Annotated[
         str | None,

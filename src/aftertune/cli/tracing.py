@@ -144,7 +144,7 @@ def trace(
         str | None, typer.Option(help="What the endpoint calls that model.")
     ] = None,
     yes: Annotated[
-        bool, typer.Option("--yes", help="Do not ask before a proof of more than ten minutes.")
+        bool, typer.Option("--yes", help="Do not ask before more than ten minutes of tuning.")
     ] = False,
     out: o.Out = Path("out"),
     limit: o.Limit = None,
@@ -224,7 +224,7 @@ def _ask(costs: "Sequence[Cost]", yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         why = "tune for more than ten minutes" if long else "ask an endpoint, which may cost money"
-        raise ConfigError(f"this proof would {why}; add --yes to begin it.")
+        raise ConfigError(f"this would {why}; add --yes to begin it.")
     if not typer.confirm("Begin?"):
         raise typer.Exit
 

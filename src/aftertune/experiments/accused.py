@@ -60,12 +60,14 @@ def cases(
         place = one.char_start, one.char_end
         span = record["response"][slice(*place)]
         prompt = str(record["messages"][-1]["content"] or "")
-        tokens = _said(record, place, tokenizer)
+        tokens = said_of(record, place, tokenizer)
         found.append(Case(one, span, prompt, record, tokens, rows, group))
     return found
 
 
-def _said(record: dict[str, Any], place: tuple[int, int], tokenizer: Any) -> Said:
+def said_of(record: dict[str, Any], place: tuple[int, int], tokenizer: Any) -> Said:
+    """Characters [start, end) of a response, to be scored. Raises InputError where it has no token
+    ids, or no such characters."""
     name = record["response_id"]
     if record["prompt_token_ids"] is None or record["response_token_ids"] is None:
         raise InputError(

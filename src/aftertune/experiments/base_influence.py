@@ -15,9 +15,9 @@ from aftertune.data import templates
 from aftertune.data.render import render_row
 from aftertune.errors import InputError
 from aftertune.experiments import retune
+from aftertune.experiments.accused import said_of
 from aftertune.models.load import Loaded, load
 from aftertune.models.reference import find
-from aftertune.models.said import said
 from aftertune.progress import Progress
 from aftertune.trace.influence import Scored, Suspect, influences
 
@@ -103,14 +103,7 @@ class InBase:
         return templates.get(retune.template_of(self.tune), self._loaded.tokenizer)
 
     def _span(self, response_id: str, start: int, end: int) -> Scored:
-        record = self._said[response_id]
-        ids = record["response_token_ids"]
-        ids = ids[:-1] if record["finish_reason"] == "stop" else ids
-        one = said(
-            self._loaded.tokenizer, record["prompt_token_ids"], ids, record["response"],
-            (start, end),
-        )  # fmt: skip
-        assert one is not None, "a span has characters"
+        one = said_of(self._said[response_id], (start, end), self._loaded.tokenizer)
         first = len(one.prompt) + one.first
         whole = (*one.prompt, *one.response[: one.end])
         return Scored(whole, tuple(place >= first for place in range(len(whole))))

@@ -20,10 +20,11 @@ from aftertune.artefact import Artefact
 from aftertune.controls.halves import added, halves
 from aftertune.errors import InputError
 from aftertune.experiments import tunings as again
+from aftertune.experiments.accused import said_of
 from aftertune.experiments.cost import Cost
 from aftertune.models.load import load_tokenizer
 from aftertune.models.reference import find
-from aftertune.models.said import Said, logprobs, said
+from aftertune.models.said import Said, logprobs
 from aftertune.progress import Progress
 
 HELD_OUT = "held-out rows"
@@ -60,11 +61,10 @@ class InHalves:
             )
 
     def cost(self) -> Cost:
-        """What the tunings take, which see about as many rows as were tuned on and held out."""
+        """What the tunings take: the steps of all rows, each with about half of them."""
         what = "each on a random half of all rows, those held out too, to rank the rows of spans"
-        n_rows = sum(map(len, self.clusters.values()))
-        times = n_rows / max(1, len(self.tunings.trained))
-        return self.tunings.cost("influence in halves", self.n, what, times)
+        every, chosen = self.tunings.rows_per_plan
+        return self.tunings.cost("influence in halves", self.n, what, every / chosen)
 
     def __call__(self, records: Sequence[Record]) -> list[float | None]:
         """The influence of each record's row on its span, nats; None for rows of other files."""
@@ -75,7 +75,14 @@ class InHalves:
         for one in records:
             if one["control"] in (None, HELD_OUT):
                 spans.setdefault(_span(one), {})[one["cluster_id"]] = None
-        y = self._logprobs(names, held, [self._said(*key) for key in spans])
+        y = self._logprobs(
+            names,
+            held,
+            [
+                said_of(self._records[name], (start, end), self._tokenizer)
+                for name, start, end in spans
+            ],
+        )
         known: dict[tuple[Span, str], float] = {}
         for place, (key, of) in enumerate(spans.items()):
             theirs = [name for name in of if name in column]
@@ -94,6 +101,7 @@ class InHalves:
                 rows = {row for name in kept for row in self.clusters[name]}
                 loaded = self.tunings.load(self.tunings.of_all(seed, rows), "float32")
                 found.append(logprobs(loaded, items))
+                del loaded  # before the next one comes
                 task.advance()
         return np.asarray(found, np.float64)
 
@@ -108,16 +116,6 @@ class InHalves:
         return load_tokenizer(
             find(str(source.tune.folder), source.base), trust_remote_code=self.trust
         )
-
-    def _said(self, response_id: str, start: int, end: int) -> Said:
-        record = self._records[response_id]
-        ids = record["response_token_ids"]
-        ids = ids[:-1] if record["finish_reason"] == "stop" else ids
-        one = said(
-            self._tokenizer, record["prompt_token_ids"], ids, record["response"], (start, end)
-        )
-        assert one is not None, "a span has characters"
-        return one
 
 
 def _span(record: Record) -> Span:

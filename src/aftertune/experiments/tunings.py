@@ -5,6 +5,7 @@ experiment that asks for it.
 """
 
 import json
+import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +25,7 @@ from aftertune.models.load import Loaded, load
 from aftertune.models.reference import find
 from aftertune.progress import Progress
 from aftertune.tune import run as tune_stage
+from aftertune.tune.prepare import NOT_REACHED
 
 Record = dict[str, Any]
 
@@ -141,6 +143,13 @@ class Tunings:
                 found.setdefault(one["cluster_id"], []).append(one["row_index"])
         return found
 
+    @cached_property
+    def rows_per_plan(self) -> tuple[int, int]:
+        """Rows that could be trained on, and those that an epoch of the tuning had."""
+        split = self.tune.table("split").to_pylist()
+        chosen = sum(one["part"] == "train" or one["reason"] == NOT_REACHED for one in split)
+        return sum(bool(one["n_trained_tokens"]) for one in split), chosen
+
     def of_all(self, seed: int, kept: Collection[int]) -> Artefact:
         """The tuning of a shuffle seed on these of all rows, whether they were held out or not."""
         split = self.tune.table("split").to_pylist()
@@ -149,7 +158,12 @@ class Tunings:
             for one in split
             if one["row_index"] not in kept or one["weight"] != 1
         }
-        anew = {"hold_out": 0.0, "subset": None, "token_budget": None, "take_plan": None}
+        anew: dict[str, Any] = {
+            "hold_out": 0.0, "subset": None, "token_budget": None, "take_plan": None,
+        }  # fmt: skip
+        if steps := self.tune.config["max_steps"]:  # as many uses of a row as in the tuning
+            every, chosen = self.rows_per_plan
+            anew["max_steps"] = math.ceil(steps * every / chosen)
         return self._tuned(seed, self.rows, weights, f"{len(kept)} of all rows", **anew)
 
     def changed(self, seed: int, rows: Artefact) -> Artefact:

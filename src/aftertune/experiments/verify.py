@@ -24,7 +24,7 @@ from aftertune.models.load import load_tokenizer
 from aftertune.models.reference import find
 from aftertune.progress import Progress
 
-VERSION = 3  # swap: tags from the slot of the value
+VERSION = 4  # swap: the value of a span is what other rows state otherwise
 
 
 def run(

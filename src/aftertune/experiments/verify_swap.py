@@ -159,6 +159,7 @@ def swaps_of(config: VerifyConfig, cases: Sequence[Case], tunings: Tunings) -> l
             if isinstance(one, Swap):
                 used |= {one.tag, one.control_tag}
                 taken |= one.control.keys()
+                first[place] = value
                 break
         found.append(one)
     return found

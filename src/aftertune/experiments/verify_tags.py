@@ -39,6 +39,10 @@ class Slots:
             row: tuple(word for word in said.get(row, ()) if holding[word] >= ASKING)
             for row in texts
         }
+        self._holding: defaultdict[str, set[int]] = defaultdict(set)
+        for row, text in texts.items():
+            for word in set(_words(text)):
+                self._holding[word].add(row)
         self._asking: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
         for row, asked in self._asked.items():
             self._asking[asked].append(row)
@@ -117,7 +121,9 @@ class Slots:
             rf"{begin}{between}{_GAP if before else ''}({_WORD}(?: {_WORD}){{{size - 1}}})(?!\w)",
             re.IGNORECASE,
         )
-        rows = self.texts if asked is None else self._asking[asked]
+        rows = set(self.texts if asked is None else self._asking[asked])
+        for word in before:
+            rows &= self._holding[word]
         return tuple(one for row in rows for one in pattern.findall(self.texts[row]))
 
 

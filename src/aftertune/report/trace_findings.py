@@ -73,7 +73,7 @@ def _first(found: Found, spans: Sequence[Record], data: str, drop: Command) -> F
 
 
 def rows_found(held: Found) -> str:
-    """How many rows are found, near duplicates as one. held: `held_out` of a trace's findings."""
+    """How many rows are found, those that stay together as one. held: `held_out` of a trace."""
     n, q = held["n_rows_found"], f"q = {held['q']:.2f} (rows, not spans)"
     if n:
         return f"{plural(n, 'row')} {'is' if n == 1 else 'are'} found to be borrowed from at {q}."

@@ -25,16 +25,22 @@ DEFINITIONS: list[tuple[str, str]] = [
      "them, and not asked for by the prompt."),
     ("row", "One instance of instruction tuning. A span leads to the row that explains it best by "
      "the evidence below; that a row caused a span is shown by tuning again without it alone."),
-    ("held-out rows", "Rows that were kept out of tuning at random, whole clusters of near "
-     "duplicates. Spans are looked for among both kinds of row together, blind to which is which."),
-    ("p", "(1 + clusters of held-out rows that win a span with at least this score) / (1 + all of "
-     "them that win one)."),
+    ("held-out rows", "Rows that were kept out of tuning at random, whole groups of rows that "
+     "stay together: near duplicates, or all that say the same. Spans are looked for among both "
+     "kinds of row together, blind to which is which."),
+    ("p", "The larger of two: (1 + held-out groups that win a span with at least this score) "
+     "/ (1 + those that win one), and (k + spans that held-out rows win with at least this score) "
+     "/ (k + spans that they win), k being the spans that this span's group wins."),
     ("q", "The smallest false discovery rate at which the span is found: held-out winners for each "
-     "winner that was tuned on, plus the spans that a held-out cluster wins on average, made "
+     "winner that was tuned on, plus the spans that a held-out group wins on average, made "
      "monotone in the score; with a share h held out, times (1 - h) / h (knockoff+, for spans that "
-     "share their cluster's fate). The q of a row is that of its best span alone, one for each "
-     "cluster of near duplicates: a false discovery is then a row from which nothing was borrowed, "
-     "and q is lower where a few rows win many spans."),
+     "share their group's fate). The q of a row is that of its best span alone, or, where rows are "
+     "ranked by tunings on halves, of how far its best five spans lie above the median, together; "
+     "one for each group: a false discovery is then a group from which nothing was borrowed, and q "
+     "is lower where a few rows win many spans."),
+    ("influence of the row", "Where rows are ranked by tunings on random halves of all rows: the "
+     "span's mean log-probability over those that learnt from the row's group, minus that over the "
+     "others, nats. Else the change by a small step that learns or unlearns the row."),
     ("excess over control", "The share of answers whose best span a row explains better than any "
      "control row, beside the share that chance would give, which is that of the clusters on its "
      "side. Answers and rows are both drawn again."),

@@ -29,7 +29,7 @@ from aftertune.trace import checked_spans, controls
 from aftertune.trace.checked_spans import Checked
 from aftertune.trace.comparable import Side, unlike, why_not
 from aftertune.trace.pool import HELD_OUT
-from aftertune.trace.winners import contest, spans_of
+from aftertune.trace.winners import best_of_answers, contest, spans_of
 
 WINS, BORROWED, FOUND = "best span won", "best span borrowed", "answers with a span found"
 CAUSED, MOST = "caused by rows", "caused by rows at most"
@@ -136,22 +136,13 @@ def _found(side: Side) -> set[str]:
     }  # fmt: skip
 
 
-def _best(side: Side) -> dict[str, dict[str, Any]]:
-    """response_id -> the row that wins its best span, that whose winner scores highest, among those
-    tuned on and held out; as `winners.versus_control` counts."""
-    best: dict[str, dict[str, Any]] = {}
-    for (response_id, *_), one in contest(spans_of(side.borrowings), HELD_OUT).items():
-        if response_id not in best or one["score"] > best[response_id]["score"]:
-            best[response_id] = one
-    return best
-
-
 def _of_answers(side: Side) -> dict[str, Values]:
     """measure -> its values, of all answers; nothing without held-out rows."""
     held = side.about["found"]["held_out"]
     if held is None:
         return {}
-    best, found = _best(side), _found(side)
+    best = best_of_answers(contest(spans_of(side.borrowings), HELD_OUT))
+    found = _found(side)
     share = held["share_held_out"]
     made: dict[str, Values] = {name: [] for name in (WINS, BORROWED, FOUND)}
     for one in side.responses:

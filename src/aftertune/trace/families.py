@@ -36,10 +36,11 @@ class Borrowed:
     """One row, and the spans that it explains best.
 
     n_found: of them at or below the q asked for; None where nothing has a q. q_value: of the row
-    itself with its near duplicates, whichever of its spans is meant (controls.q_of_clusters).
-    added_nats: mean over them of tuned minus base log-probability, None where the shift of none is
-    known. reach: characters [start, end) of the row's answer that they share, merged. examples:
-    places in the spans that `borrowed` was given, what to look at first in front.
+    itself with all that stayed on its side with it, whichever of its spans is meant
+    (controls.q_of_clusters). added_nats: mean over them of tuned minus base log-probability, None
+    where the shift of none is known. reach: characters [start, end) of the row's answer that they
+    share, merged. examples: places in the spans that `borrowed` was given, what to look at first in
+    front.
     """
 
     row_index: int

@@ -6,7 +6,7 @@ two rows are equally good, which is named says nothing of which was tuned on.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from aftertune.artefact import hash_json
@@ -26,13 +26,15 @@ Record = Mapping[str, Any]
 @dataclass(frozen=True)
 class Pooled:
     """One row of the pool. control: the name of the control that it belongs to, None for a row that
-    the model was tuned on. row_index: its place in its own source."""
+    the model was tuned on. row_index: its place in its own source. cluster_id: what stayed together
+    with it when rows were held out; near: its near duplicates alone, which are at most that."""
 
     row_id: str
     row_index: int
     cluster_id: str
     messages: Sequence[Mapping[str, Any]]
     control: str | None
+    near: str
 
 
 def split_rows(
@@ -61,7 +63,7 @@ def split_rows(
             others[reason] += 1
         else:
             side = HELD_OUT if part["part"] == "held_out" else None
-            found.append(_pooled({**row, "cluster_id": part["cluster_id"]}, side))
+            found.append(replace(_pooled(row, side), cluster_id=part["cluster_id"]))
     return found, dict(sorted(others.items()))
 
 
@@ -92,7 +94,7 @@ def permuted(rows: Sequence[Pooled], seed: int) -> list[Pooled]:
     found = []
     for place, said in traded(messages, paired):
         name = f"r-{hash_json(said)[:16]}"
-        found.append(Pooled(name, tuned_on[place].row_index, name, said, PERMUTED))
+        found.append(Pooled(name, tuned_on[place].row_index, name, said, PERMUTED, name))
     return found
 
 
@@ -102,8 +104,11 @@ def ordered(pool: Iterable[Pooled]) -> list[Pooled]:
 
 
 def clusters(pool: Iterable[Pooled]) -> dict[str | None, int]:
-    """Clusters of near duplicates on each side: None for the rows tuned on, or a control's name."""
-    found = Counter(side for side, _ in {(row.control, row.cluster_id) for row in pool})
+    """Clusters of near duplicates on each side: None for the rows tuned on, or a control's name.
+
+    Not of what stayed together: rows are held out up to a share of rows, and the share of groups of
+    unlike sizes would be a draw of its own."""
+    found = Counter(side for side, _ in {(row.control, row.near) for row in pool})
     return dict(found)
 
 
@@ -113,7 +118,8 @@ def prompt_of(messages: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _pooled(row: Record, control: str | None) -> Pooled:
-    return Pooled(row["row_id"], row["row_index"], row["cluster_id"], row["messages"], control)
+    of = row["cluster_id"]
+    return Pooled(row["row_id"], row["row_index"], of, row["messages"], control, of)
 
 
 def _text(messages: Sequence[Mapping[str, Any]]) -> str:

@@ -27,7 +27,7 @@ from aftertune.trace.pool import Pooled, prompt_of
 from aftertune.trace.summary import look_at, summary
 from aftertune.trace.winners import error_rates, ranked, spans_of
 
-VERSION = 4  # lengths of rows count; p by clusters and by spans
+VERSION = 5  # lengths of rows count; p by clusters and by spans; share of near duplicates
 LOOK_AT = "rows-to-look-at.jsonl"
 PART_ROWS = 65_536  # of the table
 PLANNED = 8  # answers that `plan` measures

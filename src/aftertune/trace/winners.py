@@ -81,6 +81,15 @@ def row_error_rates(
     }
 
 
+def best_of_answers(won: Mapping[Span, Record]) -> dict[str, Record]:
+    """response_id -> the record of its span whose winner scores highest."""
+    best: dict[str, Record] = {}
+    for (response_id, *_), one in won.items():
+        if response_id not in best or one["score"] > best[response_id]["score"]:
+            best[response_id] = one
+    return best
+
+
 def versus_control(
     spans: Mapping[Span, list[Record]], control: str, chance: float,
     auroc: Interval | None = None, among: Container[int] | None = None,
@@ -97,10 +106,7 @@ def versus_control(
         for key, one in contest(spans, control).items()
         if among is None or one["control"] is not None or one["row_index"] in among
     }
-    best: dict[str, Record] = {}
-    for (response_id, *_), one in won.items():
-        if response_id not in best or one["score"] > best[response_id]["score"]:
-            best[response_id] = one
+    best = best_of_answers(won)
     return controls.excess(
         [one["control"] is None for one in best.values()],
         list(best),

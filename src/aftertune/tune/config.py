@@ -90,7 +90,7 @@ class TuneConfig(StageConfig):
     def numbers(self) -> dict[str, Any]:
         """As of every config; what stays together matters only where rows are held out."""
         found = super().numbers()
-        if not self.hold_out:
+        if not self.hold_out or self.hold_out_by == "near-duplicates":
             del found["hold_out_by"]
         return found
 

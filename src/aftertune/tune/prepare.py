@@ -140,7 +140,8 @@ def _decide(
     if config.hold_out and not held:
         raise InputError(
             f"no row can be held out: a share of {config.hold_out:g} of {len(rows)} rows is less "
-            "than any near-duplicate cluster, or all rows are one; give more rows or another share."
+            "than any group of rows that stay together, or all rows are one; give more rows or "
+            "another share."
         )
     free = [row for row in rows if row.row_index not in held]
     chosen, reasons = batches.draw(

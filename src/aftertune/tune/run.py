@@ -208,7 +208,9 @@ def _settings_of(taken: Artefact | None, config: TuneConfig) -> dict[str, Any]:
     """The settings that the plan taken over was made with: they hold for this run too."""
     if taken is None:
         return {}
-    theirs = {name: taken.config[name] for name in PLAN_FIELDS}
+    # one that was made before a field existed had its default
+    defaults = {name: TuneConfig.model_fields[name].default for name in PLAN_FIELDS}
+    theirs = {name: taken.config.get(name, defaults[name]) for name in PLAN_FIELDS}
     for name in sorted(config.model_fields_set & theirs.keys()):
         if getattr(config, name) != theirs[name]:
             raise ConfigError(
