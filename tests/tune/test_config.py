@@ -41,6 +41,7 @@ def test_equal_numbers_have_one_name_whatever_filled_them() -> None:
         ({"target_modules": []}, "no module"),
         ({"take_plan": Path("x"), "hold_out": 0.1}, "take_plan"),
         ({"hold_out": 1.0}, "hold_out"),
+        ({"hold_out_by": "shared-words"}, "add hold_out"),
         ({"learning_rate": 0}, "learning_rate"),
         ({"preset": "other"}, "preset"),
     ],

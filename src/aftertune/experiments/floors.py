@@ -97,7 +97,7 @@ def _null(subject: Subject) -> TuneConfig:
     of several answers in a row only the last is the base's own."""
     return retune.settings(
         subject, name=f"{subject.name}, null", train_on="last", subset=None, token_budget=None,
-        hold_out=0.0, weights=None,
+        hold_out=0.0, hold_out_by=None, weights=None,
     )  # fmt: skip
 
 

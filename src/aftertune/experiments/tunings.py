@@ -159,7 +159,8 @@ class Tunings:
             if one["row_index"] not in kept or one["weight"] != 1
         }
         anew: dict[str, Any] = {
-            "hold_out": 0.0, "subset": None, "token_budget": None, "take_plan": None,
+            "hold_out": 0.0, "hold_out_by": None, "subset": None, "token_budget": None,
+            "take_plan": None,
         }  # fmt: skip
         if steps := self.tune.config["max_steps"]:  # as many uses of a row as in the tuning
             every, chosen = self.rows_per_plan

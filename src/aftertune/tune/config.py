@@ -114,6 +114,8 @@ class TuneConfig(StageConfig):
             raise ValueError("target_modules is all-linear or a list of module names")
         if self.target_modules == []:
             raise ValueError("target_modules names no module")
+        if self.hold_out_by != "near-duplicates" and not (self.hold_out or self.take_plan):
+            raise ValueError("hold_out_by says which rows are held out together; add hold_out")
         if self.take_plan and (self.hold_out or self.subset or self.token_budget):
             raise ValueError(
                 "take_plan brings its own rows; leave hold_out, subset and token_budget out"
