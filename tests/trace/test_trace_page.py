@@ -71,7 +71,8 @@ def test_findings_first(traced: tracing.TraceResult) -> None:
     assert "At a false discovery rate of 0.1, " in first
     assert "of all spans." in first
     # thirty rows win two spans each, and no row that was held out wins any: (1 + 0) / 30
-    assert first.endswith("30 rows are found to be borrowed from at q = 0.10 (rows, not spans).")
+    assert "30 rows are found to be borrowed from at q = 0.10 (rows, not spans; " in first
+    assert first.endswith("rows that stayed together as one).")
     assert data["rows"]["rows"][0][data["rows"]["columns"].index("q of the row")] == "0.03"
     lines = traced.look_at.read_text(encoding="utf-8").splitlines()
     assert [json.loads(line)["q_value"] for line in lines] == [pytest.approx(1 / 30)] * 30
@@ -138,7 +139,9 @@ def test_the_block_says_nothing_beyond_chance(traced: tracing.TraceResult) -> No
     assert "No span stands out at a false discovery rate of 0.1; the lowest q is 0.4." in said
     assert "Nothing was found beyond chance." in said
     held |= {"n_rows_found": 0, "lowest_q_of_rows": 0.25}
-    assert rows_found(held).endswith("(rows, not spans); the lowest q of a row is 0.25.")
+    assert rows_found(held).endswith(
+        "(rows, not spans; rows that stayed together as one); the lowest q of a row is 0.25."
+    )
     held |= {"n_rows_found": 1}
     assert rows_found(held).startswith("1 row is found")
     assert "no row wins" in rows_found({**held, "n_rows_found": 0, "lowest_q_of_rows": None})

@@ -74,7 +74,8 @@ def _first(found: Found, spans: Sequence[Record], data: str, drop: Command) -> F
 
 def rows_found(held: Found) -> str:
     """How many rows are found, those that stay together as one. held: `held_out` of a trace."""
-    n, q = held["n_rows_found"], f"q = {held['q']:.2f} (rows, not spans)"
+    n = held["n_rows_found"]
+    q = f"q = {held['q']:.2f} (rows, not spans; rows that stayed together as one)"
     if n:
         return f"{plural(n, 'row')} {'is' if n == 1 else 'are'} found to be borrowed from at {q}."
     lowest = held["lowest_q_of_rows"]
