@@ -261,6 +261,13 @@ def test_weights_of_another_shape(copy: Path) -> None:
     refused(copy, "cannot be loaded")
 
 
+def test_a_tokenizer_of_more_tokens_than_its_model_embeds(copy: Path) -> None:
+    model = AutoModelForCausalLM.from_pretrained(copy)
+    model.resize_token_embeddings(100)
+    model.save_pretrained(copy)
+    refused(copy, "tokens and its model embeds 100; put the tokenizer")
+
+
 def test_surplus_tensors_are_warned_of(copy: Path) -> None:
     tensors = load_file(copy / "model.safetensors")
     tensors["v_head.summary.weight"] = torch.zeros(2)

@@ -128,6 +128,11 @@ def load(
             "vocab_size": _rows(attached.model.get_base_model()),
             "base_vocab_size": facts["vocab_size"],
         }
+    if attached is None and tokenizer.vocab_size > facts["vocab_size"]:
+        raise ModelError(
+            f"the tokenizer of {ref.spec} has {tokenizer.vocab_size:,} tokens and its model embeds "
+            f"{facts['vocab_size']:,}; put the tokenizer that the model was trained with beside it."
+        )
     loaded = Loaded(
         attached.model if attached else model, tokenizer, ref, identity(ref), model.device, kind,
         facts, attached,
