@@ -75,6 +75,8 @@ class InHalves:
         for one in records:
             if one["control"] in (None, HELD_OUT):
                 spans.setdefault(_span(one), {})[one["cluster_id"]] = None
+        if not spans:
+            return [None] * len(records)
         y = self._logprobs(
             names,
             held,
