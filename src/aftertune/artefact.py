@@ -39,7 +39,7 @@ from aftertune.parallel import ProcessesError
 
 MANIFEST = "manifest.json"
 _DRAFT = "draft.json"
-_SCRATCH = "work"
+SCRATCH = "work"
 _TMP = ".tmp"
 _PACKAGES = (
     "aftertune", "torch", "transformers", "tokenizers", "peft", "trl", "accelerate",
@@ -168,7 +168,7 @@ class Draft:
     @property
     def scratch(self) -> Path:
         """A folder for checkpoints and the like; it is gone once the artefact is finished."""
-        path = self.folder / _SCRATCH
+        path = self.folder / SCRATCH
         path.mkdir(exist_ok=True)
         return path
 
@@ -222,7 +222,7 @@ class Draft:
         """Write the manifest: from here on the artefact exists, for all processes."""
         if not self._met and (finished := self.meet()):
             return finished
-        shutil.rmtree(self.folder / _SCRATCH, ignore_errors=True)
+        shutil.rmtree(self.folder / SCRATCH, ignore_errors=True)
         tables: dict[str, list[dict[str, Any]]] = {}
         files: dict[str, dict[str, Any]] = {}
         for path in sorted(p for p in self.folder.rglob("*") if p.is_file()):

@@ -1,7 +1,6 @@
 """A trace ranked by tunings on halves of all rows, on a real tuning of a tiny model."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -9,21 +8,10 @@ import pytest
 import aftertune as at
 from aftertune import tracing
 from aftertune.artefact import open_artefact
-from aftertune.cli import main as command_line
 from aftertune.errors import ConfigError
+from in_process import call
 
 WORDS = ["lamp", "bell", "gate", "mill", "well", "barn", "dock", "ship"]
-
-
-def call(*words: object) -> int:
-    """One command line in this process: its exit status."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["aftertune", *map(str, words)])
-        try:
-            command_line.main()
-        except SystemExit as stop:
-            return int(stop.code or 0)
-    return 0
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 import importlib.util
 import json
-import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,9 +11,9 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 
+import in_process
 from aftertune import tracing
 from aftertune.artefact import Artefact, open_artefact
-from aftertune.cli import main as command_line
 from aftertune.config import build
 from aftertune.controls.proof import SwapOutcome
 from aftertune.errors import ConfigError
@@ -59,24 +58,12 @@ class Made:
                 "--device", "cpu"]  # fmt: skip
 
 
-def _call(*arguments: object) -> int:
-    """One command line in this process: its exit status."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["aftertune", *map(str, arguments)])
-        patch.setenv("COLUMNS", "400")
-        try:
-            command_line.main()
-        except SystemExit as stop:
-            return int(stop.code or 0)
-    return 0
-
-
 @pytest.fixture
 def call(capsys: pytest.CaptureFixture[str]) -> Call:
     """The same, with standard output and standard error."""
 
     def run(*arguments: object) -> tuple[int, str, str]:
-        status = _call(*arguments)
+        status = in_process.call(*arguments)
         captured = capsys.readouterr()
         return status, captured.out, captured.err
 
@@ -94,15 +81,15 @@ def made(tiny_llama: Path, tmp_path_factory: pytest.TempPathFactory) -> Made:
     recipe = ["--method", "full", "--epochs", 16, "--batch-size", 4, "--learning-rate", "1e-2",
               "--template", "human-assistant", "--dtype", "float32", "--device", "cpu"]  # fmt: skip
     data = ["--data", folder / "rows.json", "--out", out]
-    assert _call("tune", "--base", tiny_llama, *data, *recipe, "--hold-out", 0.5) == 0
+    assert in_process.call("tune", "--base", tiny_llama, *data, *recipe, "--hold-out", 0.5) == 0
     (tune,) = out.glob("tune-*")
     prompts = ["--prompts", folder / "prompts.json", "--out", out, "--device", "cpu"]
     asked = ["--max-new-tokens", 32, "--dtype", "float32"]
-    assert _call("respond", "--tuned", f"it={tune}", *prompts, *asked) == 0
+    assert in_process.call("respond", "--tuned", f"it={tune}", *prompts, *asked) == 0
     (responses,) = out.glob("respond-*")
     measured = ["--out", out, "--dtype", "float32", "--device", "cpu"]
     given = ["--base", tiny_llama, "--tuned", f"it={tune}", "--responses", f"it={responses}"]
-    assert _call("shift", *given, *measured) == 0
+    assert in_process.call("shift", *given, *measured) == 0
     (shift,) = out.glob("shift-*")
     return Made(out, tune, responses, shift)
 
@@ -111,7 +98,7 @@ def made(tiny_llama: Path, tmp_path_factory: pytest.TempPathFactory) -> Made:
 def proved(made: Made) -> list[Artefact]:
     """Swap and influence, of the first three spans."""
     asked = ["--verify", "swap", "--influence", "--verify-spans", 3, "--yes"]
-    assert _call(*made.trace, "--no-embeddings", *asked) == 0
+    assert in_process.call(*made.trace, "--no-embeddings", *asked) == 0
     (trace,) = made.out.glob("trace-*")
     return tracing.proofs_of(open_artefact(trace), made.out)
 

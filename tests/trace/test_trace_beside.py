@@ -1,7 +1,6 @@
 """Traces side by side: shares, chance taken off, paired differences, and when there is none."""
 
 import json
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +10,6 @@ import pytest
 
 from aftertune import auditing, tracing
 from aftertune.artefact import Artefact, open_artefact
-from aftertune.cli import main as command_line
 from aftertune.config import build
 from aftertune.errors import ConfigError, InputError
 from aftertune.experiments.findings import keep
@@ -27,6 +25,7 @@ from aftertune.trace.config import TraceConfig
 from aftertune.trace.materials import TraceInputs
 from aftertune.trace.pool import HELD_OUT
 from aftertune.trace.winners import spans_of, versus_held_out
+from in_process import call
 from made_trace import made_responses, made_rows, made_tune, use_made_finder
 
 SPLIT = [{"row_id": "r", "row_index": 0, "part": "train", "weight": 1.0}]
@@ -431,22 +430,10 @@ def test_traces_that_do_not_fit(pair: tuple[Artefact, Artefact], tmp_path: Path)
 # -- real tunings ---------------------------------------------------------------------------------
 
 
-def _call(*arguments: object) -> int:
-    """One command line in this process: its exit status."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["aftertune", *map(str, arguments)])
-        patch.setenv("COLUMNS", "400")
-        try:
-            command_line.main()
-        except SystemExit as stop:
-            return int(stop.code or 0)
-    return 0
-
-
 def _told(capsys: pytest.CaptureFixture[str], *arguments: object) -> Any:
     """What a command prints as JSON."""
     capsys.readouterr()
-    status = _call(*arguments, "--json")
+    status = call(*arguments, "--json")
     captured = capsys.readouterr()
     assert status == 0, captured.err
     return json.loads(captured.out)
@@ -474,7 +461,7 @@ def test_full_and_lora_side_by_side(
     for method, rate in (("lora", "2e-2"), ("full", "1e-2")):
         tune = _told(capsys, "tune", "--base", tiny_llama, "--data", tmp_path / "rows.json", *out,
                      "--method", method, "--learning-rate", rate, *recipe)  # fmt: skip
-        assert _call("respond", "--tuned", f"{method}={tune['artefact']}", "--prompts",
+        assert call("respond", "--tuned", f"{method}={tune['artefact']}", "--prompts",
                      tmp_path / "prompts.json", *out, "--max-new-tokens", 24, "--dtype",
                      "float32") == 0  # fmt: skip
         [responses] = [
@@ -504,5 +491,5 @@ def test_full_and_lora_side_by_side(
     page = (Path(told["artefact"]) / "report.html").read_text(encoding="utf-8")
     assert "full at 1e-2 minus LoRA at 2e-2" in page
     assert told["about"]["findings"]
-    assert _call("report", traces[0], traces[0], "--out", tmp_path / "out") == 2
+    assert call("report", traces[0], traces[0], "--out", tmp_path / "out") == 2
     assert "is given twice; give each trace once." in capsys.readouterr().err

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from aftertune.artefact import Artefact, open_artefact
+from aftertune.artefact import SCRATCH, Artefact, open_artefact
 from launching import by_hand, program
 
 WEIGHTS = 1e-5  # between one process and two, in float32; 1e-7 is seen
@@ -161,7 +161,7 @@ def test_a_killed_process_ends_the_other_and_the_tuning_goes_on_later(
     assert said[1][0] == -signal.SIGKILL
     assert said[0][0] == 2, said
     assert "another process of this run has stopped" in said[0][1]
-    assert list((tmp_path / "out").glob("tune-*/work/checkpoint-*/complete.json"))
+    assert list((tmp_path / "out").glob(f"tune-*/{SCRATCH}/checkpoint-*/complete.json"))
     again = by_hand(command, [{}, {}])
     assert [status for status, _ in again] == [0, 0], again
     resumed, computed, _ = made_in(again[0][1])["lora"]
@@ -169,4 +169,4 @@ def test_a_killed_process_ends_the_other_and_the_tuning_goes_on_later(
     assert computed < max(first["lora"][1], second["lora"][1]), "it began from nothing"
     undisturbed = open_artefact(first["lora"][0])
     assert largest_difference(open_artefact(resumed), undisturbed) == 0
-    assert not list(resumed.glob("work"))
+    assert not list(resumed.glob(SCRATCH))

@@ -13,7 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from aftertune.artefact import Artefact
+from aftertune.artefact import SCRATCH, Artefact
 from aftertune.config import build
 from aftertune.data.config import RowsConfig
 from aftertune.data.render import render_prompt, stop_ids
@@ -90,7 +90,7 @@ def test_a_run_leaves_a_model_its_plan_and_its_loss(
     assert made.counts["done"] == 24
     assert made.about["template"]["name"] == "chat"
     assert "⟦" in made.about["shown_row"]
-    assert not (made.folder / "work").exists()
+    assert not (made.folder / SCRATCH).exists()
     assert not any(
         name.endswith((".bin", ".pt", ".pth", "README.md")) for name in made.manifest["files"]
     )
@@ -280,10 +280,10 @@ def test_killed_at_random_moments_it_ends_as_if_undisturbed(
     chance = random.Random(method)
     alive = []
     for _ in range(2):
-        seen = set(folder.glob("work/checkpoint-*"))
+        seen = set(folder.glob(f"{SCRATCH}/checkpoint-*"))
         process = context.Process(target=run, args=(config, rows, tmp_path / "killed", Silent()))
         process.start()
-        while process.is_alive() and set(folder.glob("work/checkpoint-*")) <= seen:
+        while process.is_alive() and set(folder.glob(f"{SCRATCH}/checkpoint-*")) <= seen:
             time.sleep(0.002)
         time.sleep(chance.uniform(0, 0.15))
         alive.append(process.is_alive())

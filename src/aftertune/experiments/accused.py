@@ -65,6 +65,16 @@ def cases(
     return found
 
 
+def check_scorable(responses: Artefact) -> None:
+    """Raises InputError where the answers have no token ids, so no span of them can be scored."""
+    columns = responses.table("responses").select(["prompt_token_ids", "response_token_ids"])
+    if any(column.null_count for column in columns.columns):
+        raise InputError(
+            "these answers have no token ids, so influence on them cannot be had; let the model "
+            "answer with `aftertune respond` and give that artefact as --responses."
+        )
+
+
 def said_of(record: dict[str, Any], place: tuple[int, int], tokenizer: Any) -> Said:
     """Characters [start, end) of a response, to be scored. Raises InputError where it has no token
     ids, or no such characters."""

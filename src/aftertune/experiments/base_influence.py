@@ -13,9 +13,8 @@ from typing import Any
 from aftertune.artefact import Artefact
 from aftertune.data import templates
 from aftertune.data.render import render_row
-from aftertune.errors import InputError
 from aftertune.experiments import retune
-from aftertune.experiments.accused import said_of
+from aftertune.experiments.accused import check_scorable, said_of
 from aftertune.models.load import Loaded, load
 from aftertune.models.reference import find
 from aftertune.progress import Progress
@@ -35,12 +34,7 @@ class InBase:
         base: str | None = None, device: str = "auto", trust_remote_code: bool = False,
     ) -> None:  # fmt: skip
         """Raises InputError where the answers have no token ids."""
-        columns = responses.table("responses").select(["response_id", "prompt_token_ids"])
-        if columns["prompt_token_ids"].null_count:
-            raise InputError(
-                "these answers have no token ids, so influence in the base cannot be had; let the "
-                "model answer with `aftertune respond` and give that artefact as --responses."
-            )
+        check_scorable(responses)
         self.tune, self.rows, self.responses, self.progress = tune, rows, responses, progress
         self.base = base or str(tune.config["base"])
         self.device, self.trust = device, trust_remote_code

@@ -20,7 +20,7 @@ from aftertune.artefact import Artefact
 from aftertune.controls.halves import added, halves
 from aftertune.errors import InputError
 from aftertune.experiments import tunings as again
-from aftertune.experiments.accused import said_of
+from aftertune.experiments.accused import check_scorable, said_of
 from aftertune.experiments.cost import Cost
 from aftertune.models.load import load_tokenizer
 from aftertune.models.reference import find
@@ -42,12 +42,7 @@ class InHalves:
         trust_remote_code: bool = False,
     ) -> None:  # fmt: skip
         """Raises InputError where the answers have no token ids, or there are no halves."""
-        columns = responses.table("responses").select(["response_id", "prompt_token_ids"])
-        if columns["prompt_token_ids"].null_count:
-            raise InputError(
-                "these answers have no token ids, so what rows add to them cannot be had; let the "
-                "model answer with `aftertune respond` and give that artefact as --responses."
-            )
+        check_scorable(responses)
         self.responses, self.n, self.seed, self.progress = responses, n, seed, progress
         self.device, self.trust = device, trust_remote_code
         self.tunings = again.of(

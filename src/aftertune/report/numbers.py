@@ -6,6 +6,7 @@ from typing import Any
 
 UNKNOWN = "unknown"
 NONE = "–"
+METHODS = {"full": "full", "lora": "LoRA"}  # how methods of tuning are called
 
 Estimate = Mapping[str, Any]  # estimate, low, high, n: as `stats.intervals` writes intervals
 

@@ -9,7 +9,6 @@ from typing import Any
 from aftertune.report import control_charts, frame, how
 from aftertune.report.blocks.shape import checked
 from aftertune.report.blocks.trace_beside import (
-    NAMES,
     WAYS,
     blocks,
     did,
@@ -18,7 +17,16 @@ from aftertune.report.blocks.trace_beside import (
     won,
 )
 from aftertune.report.config import ReportConfig
-from aftertune.report.numbers import NONE, UNKNOWN, listed, percent, plural, rate, with_interval
+from aftertune.report.numbers import (
+    METHODS,
+    NONE,
+    UNKNOWN,
+    listed,
+    percent,
+    plural,
+    rate,
+    with_interval,
+)
 from aftertune.report.shown import all_visible
 
 TITLE = "Which tuning borrows more from its rows?"
@@ -95,7 +103,7 @@ def table(found: Mapping[str, Any]) -> dict[str, Any]:
     """Models side by side, a row for each measure."""
     models = found["models"]
     rows = [
-        ["method", *(NAMES.get(one["method"], UNKNOWN) for one in models)],
+        ["method", *(METHODS.get(one["method"], UNKNOWN) for one in models)],
         ["learning rate", *(rate(one["learning_rate"]) for one in models)],
         ["answers", *(f"{one['n_responses']:,}" for one in models)],
         ["spans that lead to rows", *(f"{one['n_spans']:,}" for one in models)],

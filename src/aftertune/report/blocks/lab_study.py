@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from aftertune.report.numbers import (
+    METHODS,
     NONE,
     listed,
     nats,
@@ -13,7 +14,6 @@ from aftertune.report.numbers import (
     with_interval,
 )
 
-NAMES = {"full": "full", "lora": "LoRA"}
 # quantity -> what it is called; a KL is named with its direction and text
 CALLED = {
     "kept": "known facts kept",
@@ -87,7 +87,9 @@ def _sentences(found: Mapping[str, Any]) -> list[str]:
             f"{_cells(one)}: {_effect(one)} over "
             f"{plural(one['effect']['n'], 'world')}, margin {_margin(one)}; {one['reason']}."
         )
-    chosen = listed([f"{NAMES[method]} {rate(value)}" for method, value in found["rates"].items()])
+    chosen = listed(
+        [f"{METHODS[method]} {rate(value)}" for method, value in found["rates"].items()]
+    )
     seeds = found["seeds"]
     return [
         *said,
@@ -174,9 +176,9 @@ def _cautions(found: Mapping[str, Any]) -> list[str]:
     for method, value in found["rates"].items():
         tried = found["rates_tried"][method]
         if len(tried) == 1:
-            said.append(f"One rate was tried with {NAMES[method]}: nothing was chosen.")
+            said.append(f"One rate was tried with {METHODS[method]}: nothing was chosen.")
         elif value in (tried[0], tried[-1]):
-            said.append(f"The rate of {NAMES[method]}, {rate(value)}, was {_EDGE}.")
+            said.append(f"The rate of {METHODS[method]}, {rate(value)}, was {_EDGE}.")
     said.append(
         "Cells with fewer rows also have fewer steps, and all cells take their method's rate: "
         "other rows, ranks or noise might want another."
@@ -208,7 +210,7 @@ def _at_equal(one: Mapping[str, Any]) -> str:
 
 def _of_curves(found: Mapping[str, Any]) -> str:
     tried = "; ".join(
-        f"{NAMES[method]} at {', '.join(map(rate, rates))}"
+        f"{METHODS[method]} at {', '.join(map(rate, rates))}"
         for method, rates in found["rates_tried"].items()
     )
     return (
@@ -228,13 +230,13 @@ def _series(method: str, points: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         for one in points
         if one["kl"]["estimate"] and one["forgetting"]["estimate"] is not None
     ]
-    return {"name": NAMES[method], "points": sorted(placed, key=lambda point: float(point["x"]))}
+    return {"name": METHODS[method], "points": sorted(placed, key=lambda point: float(point["x"]))}
 
 
 def _curve_table(found: Mapping[str, Any]) -> dict[str, Any]:
     rows = [
         [
-            NAMES[method],
+            METHODS[method],
             rate(one["rate"]),
             with_interval(one["kl"]),
             with_interval(one["held_out_loss"]),

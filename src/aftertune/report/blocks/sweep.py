@@ -7,11 +7,19 @@ nats per token on each tuned model's own answers, unless it says otherwise.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from aftertune.report.numbers import NONE, listed, nats, percent, plural, rate, with_interval
+from aftertune.report.numbers import (
+    METHODS,
+    NONE,
+    listed,
+    nats,
+    percent,
+    plural,
+    rate,
+    with_interval,
+)
 from aftertune.shift.categories import CATEGORIES
 
 _COMPARED = ("methods", "rates", "turned_round")
-NAMES = {"full": "full", "lora": "LoRA"}
 Y_LABEL = "mean KL(tuned from base), nats per token, on the tuned model's own answers"
 
 
@@ -49,7 +57,7 @@ def size_block(about: Mapping[str, Any]) -> dict[str, Any] | None:
     if not found["trends"]:
         return None
     series = {
-        f"{NAMES[one['method']]} at {rate(one['learning_rate'])}": [
+        f"{METHODS[one['method']]} at {rate(one['learning_rate'])}": [
             cell
             for cell in found["cells"]
             if (cell["method"], cell["learning_rate"]) == (one["method"], one["learning_rate"])
@@ -128,7 +136,7 @@ def _equal_rate(found: Mapping[str, Any]) -> list[str]:
 
 def _over_rates(found: Mapping[str, Any]) -> list[str]:
     return [
-        f"Rates of {NAMES[one['method']]}{_rows(one['size'], found)}, {rate(one['highest'])} "
+        f"Rates of {METHODS[one['method']]}{_rows(one['size'], found)}, {rate(one['highest'])} "
         f"minus {rate(one['lowest'])}: "
         f"{_compared(one['difference'])}"
         for one in found["rates"]
@@ -156,7 +164,7 @@ def _compared(difference: Mapping[str, Any]) -> str:
 
 
 def _trend(one: Mapping[str, Any]) -> str:
-    name = f"{NAMES[one['method']]} at {rate(one['learning_rate'])}"
+    name = f"{METHODS[one['method']]} at {rate(one['learning_rate'])}"
     slope = one["slope"]
     text = f"{name}: {one['verdict']}; {with_interval(slope)} nats per doubling of the rows"
     if slope["smallest_detectable"] is not None:
@@ -216,7 +224,7 @@ def _cautions(found: Mapping[str, Any], absent: Mapping[str, str]) -> list[str]:
         tried = {c["learning_rate"] for c in found["cells"] if c["method"] == method}
         if len(tried) == 1:
             said.append(
-                f"Only one learning rate was tried with {NAMES[method]}, {rate(*tried)}: what "
+                f"Only one learning rate was tried with {METHODS[method]}, {rate(*tried)}: what "
                 "looks like the method may be the rate."
             )
     if found["speaks_of"] == "models":
@@ -281,7 +289,7 @@ def _table(found: Mapping[str, Any]) -> dict[str, Any]:
 def _row(cell: Mapping[str, Any]) -> list[str]:
     alone = cell["per_seed"]["kl_per_token"]
     return [
-        NAMES[cell["method"]],
+        METHODS[cell["method"]],
         rate(cell["learning_rate"]),
         _span([one["rows"] for one in cell["runs"]]),
         _span([one["steps"] for one in cell["runs"]]),
@@ -294,7 +302,7 @@ def _row(cell: Mapping[str, Any]) -> list[str]:
 
 def _changes(trends: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     rows = [
-        [NAMES[one["method"]], rate(one["learning_rate"]),
+        [METHODS[one["method"]], rate(one["learning_rate"]),
          f"{change['smaller']:,} to {change['larger']:,}", with_interval(change)]
         for one in trends for change in one["changes"]
     ]  # fmt: skip
@@ -307,7 +315,7 @@ def _span(numbers: Sequence[int]) -> str:
 
 
 def _series_name(method: str, size: int | None, found: Mapping[str, Any]) -> str:
-    return NAMES[method] + _rows(size, found)
+    return METHODS[method] + _rows(size, found)
 
 
 def _rows(size: int | None, found: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aftertune.report.numbers import (
+    METHODS,
     NONE,
     listed,
     nats,
@@ -19,7 +20,6 @@ from aftertune.report.numbers import (
 from aftertune.trace.beside import BORROWED, CAUSED, FOUND, MOST, WINS
 from aftertune.trace.checked_spans import CONFIRMED, MASK, SWAP
 
-NAMES = {"full": "full", "lora": "LoRA"}
 FIRST_OF_ALL = (CAUSED, MOST, BORROWED, WINS, FOUND)  # what a reader wants first
 WAYS = {
     MASK: "shown by masking",
@@ -50,7 +50,7 @@ def labels(models: Sequence[Found]) -> list[str]:
     ['LoRA at 2e-4', 'trace-1']
     """
     found = [
-        f"{NAMES.get(one['method'], one['method'])} at {rate(one['learning_rate'])}"
+        f"{METHODS.get(one['method'], one['method'])} at {rate(one['learning_rate'])}"
         if one["method"]
         else str(one["name"] or one["trace"])
         for one in models
