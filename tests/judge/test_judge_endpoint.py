@@ -138,16 +138,15 @@ def test_a_killed_run_goes_on_and_pays_for_nothing_twice(tmp_path: Path) -> None
         kept = (folder / "work" / "answers.jsonl").read_bytes()
         stored = kept.count(b"\n")
         assert stored >= 100
-        # what was on its way when the process died: at most one for each worker
-        in_flight = sum(server.given.values()) - stored
-        assert 0 <= in_flight <= 16
         # a line that breaks off, as a machine that stops leaves it
         (folder / "work" / "answers.jsonl").write_bytes(kept + b'{"key": "0", "te')
 
         left = stage.estimate(prepared, tmp_path / "out")
         made = stage.run(prepared, tmp_path / "out", Silent())
     assert (left.calls, left.done) == (n - stored, stored)
-    assert sum(server.given.values()) == n + len(said) + in_flight
+    # what was on its way when the process died, at most one for each worker, is asked again;
+    # counted at the end, because the server may answer a dead process for a while
+    assert 0 <= sum(server.given.values()) - (n + len(said)) <= 16
     assert len(verdicts(made)) == 2 * n
     assert made.counts["done"] == 2 * (n - len(said))
     assert stage.run(prepared, tmp_path / "out", Silent()).id == made.id  # nothing is asked
