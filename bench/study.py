@@ -27,7 +27,7 @@ import numpy as np
 
 from aftertune.artefact import write_durably
 from aftertune.progress import Silent
-from aftertune.study import server, store, tokens
+from aftertune.study import founding, server, store, tokens
 from measure import machine
 
 PACKAGES = ("fastapi", "uvicorn", "starlette", "pydantic")
@@ -178,7 +178,7 @@ def _study(path: Path, n_people: int, n_items: int, n_words: int) -> list[str]:
         for k in range(n_items)
     ]
     settings = {"name": "bench", "kind": "pairs", "aspects": ASPECTS}
-    store.create(path, settings, items, people, assigned)
+    founding.create(path, settings, items, people, assigned)
     return given
 
 

@@ -23,10 +23,10 @@ from typing import Any
 import numpy as np
 
 from aftertune.artefact import Artefact
-from aftertune.auditing import read_prompts, read_rows
 from aftertune.config import build
 from aftertune.controls.effects import HALVED, SMALL
 from aftertune.controls.substitutes import holds
+from aftertune.inputs import read_prompts, read_rows
 from aftertune.lab.score import auroc
 from aftertune.models.load import load, load_tokenizer
 from aftertune.models.reference import find

@@ -14,9 +14,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from aftertune import auditing
 from aftertune.controls.match import tfidf
 from aftertune.controls.search import folded_words
+from aftertune.inputs import read_rows
 from aftertune.progress import Silent
 from aftertune.trace import pool as pools
 from aftertune.trace.config import TraceConfig
@@ -140,7 +140,7 @@ def _halves(rows: Sequence[Pooled]) -> tuple[list[Pooled], list[Pooled]]:
 
 
 def _rows(path: Path, out: Path) -> list[Pooled]:
-    table = auditing.read_rows(str(path), out, Silent()).table("rows").to_pylist()
+    table = read_rows(str(path), out, Silent()).table("rows").to_pylist()
     return pools.split_rows(table, None)[0]
 
 

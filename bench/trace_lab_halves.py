@@ -13,8 +13,8 @@ import numpy as np
 
 from aftertune import artefact
 from aftertune.artefact import Artefact
-from aftertune.auditing import read_rows
 from aftertune.controls.halves import added, halves
+from aftertune.inputs import read_rows
 from aftertune.lab import base as base_stage
 from aftertune.lab.config import LabLabelsConfig
 from aftertune.lab.tuning import tuned

@@ -27,8 +27,8 @@ import numpy as np
 
 from aftertune import artefact
 from aftertune.artefact import Artefact
-from aftertune.auditing import read_prompts, read_rows
 from aftertune.config import build
+from aftertune.inputs import read_prompts, read_rows
 from aftertune.lab import base as base_stage
 from aftertune.lab import clusters as cut
 from aftertune.lab import truth

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aftertune import auditing
 from aftertune.artefact import MANIFEST, Artefact, open_artefact
 from aftertune.config import build
 from aftertune.errors import ArtefactError, ConfigError
+from aftertune.inputs import read_rows
 from aftertune.lab.base import world_in
 from aftertune.lab.wording import question
+from aftertune.models.common_dtype import common_dtype
 from aftertune.progress import Progress
 from aftertune.recall import compare, novelty, sources
 from aftertune.recall import run as stage
@@ -102,9 +103,7 @@ def run(
             )
     shifts = {name: open_artefact(path) for name, path in (beside.shifts or {}).items()}
     judged = open_artefact(beside.judged) if beside.judged else None
-    dtype = auditing.common_dtype(
-        auditing.AuditConfig(base=asked.model, tuned=dict(tuned), dtype=asked.dtype)
-    )
+    dtype = common_dtype(tuned.values(), asked.model, asked.dtype)
     of_base = asked.resolve(name="base", classify=True, template=None, dtype=dtype)
     base = stage.run(of_base, facts, beside.texts, out, progress)
     models = {}
@@ -113,7 +112,7 @@ def run(
         models[name] = stage.run(config, facts, beside.texts, out, progress)
     new = None
     if beside.data:
-        rows = auditing.read_rows(beside.data, out, progress)
+        rows = read_rows(beside.data, out, progress)
         new = novelty.run(of_base, rows, out, progress)
     made = compare.run(comparing, base, models, shifts, judged, new, out, progress)
     shown = build(ReportConfig, {"redact": redact or None})

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aftertune import auditing, schema
+from aftertune import schema
 from aftertune.artefact import MANIFEST, Artefact, open_artefact
 from aftertune.config import build
 from aftertune.errors import ArtefactError, ConfigError
@@ -17,6 +17,7 @@ from aftertune.experiments.base_influence import InBase
 from aftertune.experiments.cost import Cost, total
 from aftertune.experiments.halves_influence import InHalves
 from aftertune.experiments.verify_config import ProofConfig
+from aftertune.inputs import input_of, model_name, read_responses, read_rows
 from aftertune.progress import Progress, Silent
 from aftertune.report import trace_run as page_stage
 from aftertune.report.config import ReportConfig
@@ -238,18 +239,21 @@ def read(
         raise ConfigError("no answers are given; add --responses ANSWERS.")
     if data is None and tuned is None:
         raise ConfigError("no rows are given; add --data ROWS.")
-    answers = (
-        auditing.read_responses(
-            responses, auditing.model_name(Path(responses).stem), None, None, "auto", None, out,
-            progress, limit, format,
-        )
-        if responses is not None
-        else input_of(shifted, "responses")
-    )  # fmt: skip
-    rows = auditing.read_rows(data, out, progress) if data is not None else input_of(tuned, "rows")
+    if responses is None:
+        assert shifted is not None, "looked at above"
+        answers = input_of(shifted, "responses")
+    else:
+        answers = read_responses(
+            responses, model_name(Path(responses).stem), None, None, "auto", None, out, progress,
+            limit, format,
+        )  # fmt: skip
+    if data is None:
+        assert tuned is not None, "looked at above"
+        rows = input_of(tuned, "rows")
+    else:
+        rows = read_rows(data, out, progress)
     unseen = {
-        name: auditing.read_rows(source, out, progress)
-        for name, source in control_names(controls).items()
+        name: read_rows(source, out, progress) for name, source in control_names(controls).items()
     }
     return TraceInputs(answers, rows, shifted, tuned, unseen)
 
@@ -268,14 +272,6 @@ def control_names(sources: Sequence[str]) -> dict[str, str]:
         taken = sum(re.fullmatch(rf"{re.escape(stem)}(-\d+)?", name) is not None for name in named)
         named[stem if not taken else f"{stem}-{taken + 1}"] = source
     return named
-
-
-def input_of(found: Artefact | None, name: str) -> Artefact:
-    """An artefact that another one was made from: where it stood then, or beside it now."""
-    assert found is not None
-    place = next(Path(one["place"]) for one in found.manifest["inputs"] if one["name"] == name)
-    beside = found.folder.resolve().parent / place.name
-    return open_artefact(beside if beside.exists() else place)
 
 
 def inputs_of(found: Artefact) -> TraceInputs:

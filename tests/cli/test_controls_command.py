@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from aftertune.auditing import read_rows
 from aftertune.cli import main as command_line
+from aftertune.inputs import read_rows
 from aftertune.progress import Silent
 
 Run = Callable[..., tuple[int, str, str]]

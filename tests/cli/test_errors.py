@@ -140,7 +140,7 @@ def test_a_full_disk_is_one_sentence(
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(tmp_path / "part"))
 
-    monkeypatch.setattr("aftertune.artefact.pq.write_table", full)
+    monkeypatch.setattr("pyarrow.parquet.write_table", full)
     one_sentence(run("rows", "--prompts", prompts, "--out", tmp_path / "out"), "disk is full")
     monkeypatch.undo()
 

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from aftertune.artefact import Artefact, open_artefact
-from aftertune.auditing import read_rows
 from aftertune.cli import main as command_line
 from aftertune.config import build
 from aftertune.errors import ConfigError, UserError
@@ -26,6 +25,7 @@ from aftertune.experiments.sweep_config import (
     why_no_pilots,
 )
 from aftertune.experiments.sweep_margin import MarginConfig, fix, margin_of
+from aftertune.inputs import read_rows
 from aftertune.progress import Silent
 from aftertune.report.blocks.sweep import block, size_block
 

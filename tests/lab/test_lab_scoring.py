@@ -8,10 +8,10 @@ import pytest
 from typer.testing import CliRunner
 
 from aftertune import artefact, schema
-from aftertune.auditing import read_prompts, read_rows
 from aftertune.cli.main import app
 from aftertune.config import StageConfig
 from aftertune.errors import ArtefactError, InputError, ModelError
+from aftertune.inputs import read_prompts, read_rows
 from aftertune.lab import cases, plan, scoring
 from aftertune.lab.base import TEMPLATE
 from aftertune.lab.command_detector import BASELINES

@@ -14,9 +14,11 @@ from transformers import LlamaForCausalLM
 
 from aftertune.errors import ModelError
 from aftertune.models import embedded
+from aftertune.models.identity import identity
 from aftertune.models.load import load, load_tokenizer
+from aftertune.models.packaged import embedded_gguf
 from aftertune.models.precision import parameter_count
-from aftertune.models.reference import ModelRef, embedded_gguf, identity, resolve
+from aftertune.models.reference import ModelRef, resolve
 
 REF = ModelRef("embedded", "embedded:smollm2-135m")
 
@@ -27,7 +29,7 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     gguf = tmp_path / "package" / "model.gguf"
     gguf.parent.mkdir()
     gguf.write_bytes(b"gguf")
-    monkeypatch.setattr(embedded, "embedded_gguf", lambda ref: gguf)
+    monkeypatch.setattr(embedded, "embedded_gguf", lambda spec: gguf)
     converted: list[Path] = []
 
     class Saves:
@@ -136,7 +138,7 @@ def test_a_killed_conversion_leaves_nothing_half(
 @pytest.mark.slow
 def test_a_gguf_file_loads_like_its_converted_copy() -> None:
     converted = load("embedded:smollm2-135m")
-    loaded = load(embedded_gguf(REF))
+    loaded = load(embedded_gguf(REF.spec))
     assert loaded.ref.kind == "folder"
     assert loaded.identity.files == converted.identity.files
     ids = torch.tensor([[3, 50, 700, 9000]])

@@ -10,7 +10,7 @@ import pytest
 from made_blocks import control_artefact, interval_row, intervals_picture, made_block
 from made_report import HOSTILE, random_model
 
-from aftertune.auditing import AuditedModel, AuditResult
+from aftertune.audit_result import AuditedModel, AuditResult
 from aftertune.progress import Silent
 from aftertune.report import look
 from aftertune.report.config import ReportConfig

@@ -269,7 +269,6 @@ CHILD = """
 import os, signal, sys
 import torch
 from pathlib import Path
-from aftertune import artefact
 from aftertune.artefact import open_artefact
 from aftertune.config import build
 from aftertune.progress import Silent
@@ -285,7 +284,7 @@ def killed(source, target):
     if seen == int(kill_at):
         os.kill(os.getpid(), signal.SIGKILL)  # the part is written but not in its place
     rename(source, target)
-artefact.os.replace = killed
+os.replace = killed
 asked = {"model": model, "max_new_tokens": 12, "batch_size": 2, "temperature": 0.8, "n": 2}
 run(build(RespondConfig, asked), open_artefact(Path(prompts)), Path(out), Silent())
 """

@@ -14,7 +14,7 @@ from aftertune.report.blocks import study as of_answers
 from aftertune.report.blocks import study_agreement as of_people
 from aftertune.report.blocks.shape import checked
 from aftertune.report.study_page import build, render
-from aftertune.study import agreement, analyze, beside, create, results
+from aftertune.study import agreement, analyze, beside, create, marked, results, times
 from aftertune.study.agreement import Drawing
 from aftertune.study.answers import OUTCOMES
 from aftertune.study.collected import read
@@ -252,13 +252,13 @@ def test_causes_by_hand():
         one("j", "p", marks(mark(0, 4, UNSURE)), **spans),
         one("k", "p", marks(), **spans),
     ]
-    got = results.causes(rated, QUICK)["models"]["m"]
+    got = marked.causes(rated, QUICK)["models"]["m"]
     # per reading: i has 1 from a row and 0.5 without, j 1 unsure
     assert got["row"]["estimate"] == pytest.approx(1 / 2.5)
     assert got["none"]["estimate"] == pytest.approx(0.5 / 2.5)
     assert got["unsure"]["estimate"] == pytest.approx(1 / 2.5)
     assert (got["n_spans"], got["without_cause"]) == (4, 0)
-    shown = results.marks(rated, QUICK)["models"]["m"]
+    shown = marked.marks(rated, QUICK)["models"]["m"]
     assert shown["answers"]["estimate"] == pytest.approx(2 / 3)
     # 15 characters each: (8 + 4) / 2 in i, 4 in j, none in k
     assert shown["characters"]["estimate"] == pytest.approx((6 + 4 + 0) / 45)
@@ -472,15 +472,15 @@ def test_time_is_a_median_of_items():
     rated = [
         one(f"i{k}", who, seconds=float(s)) for k, s in enumerate((10, 20, 90)) for who in "pq"
     ]
-    got = results.seconds(rated, QUICK)
+    got = times.seconds(rated, QUICK)
     assert got["item"]["estimate"] == 20
     assert got["total_hours"] == pytest.approx(240 / 3600)
     assert got["untimed"] == 0
-    assert results.seconds([], QUICK)["item"]["reason"] == "no times"
+    assert times.seconds([], QUICK)["item"]["reason"] == "no times"
 
 
 def test_seconds_and_batches_of_a_design():
     plan = planned("pairs", "ab", 30, batch_size=10)
     rated = simulated(plan, lambda i, p, s, c: {"overall": "tie", "aspects": {}})
     assert Counter(one.batch for one in rated if one.person == "p0") == {1: 10, 2: 10}
-    assert list(results.seconds(rated, QUICK)["batches"]) == ["1", "2"]
+    assert list(times.seconds(rated, QUICK)["batches"]) == ["1", "2"]

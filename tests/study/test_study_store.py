@@ -15,7 +15,8 @@ from aftertune.errors import InputError
 from aftertune.study import tokens
 from aftertune.study.agreement_so_far import agreement, disagreements
 from aftertune.study.answers import Rating, as_stored, checked
-from aftertune.study.store import Person, Store, create, open_store
+from aftertune.study.founding import create
+from aftertune.study.store import Person, Store, open_store
 from aftertune.study.writer import Writer, connect
 from made_study_store import ROWS, answer, make, rating
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from aftertune import auditing, tracing
+from aftertune import reporting, tracing
 from aftertune.artefact import Artefact, open_artefact
 from aftertune.config import build
 from aftertune.errors import ConfigError, InputError
@@ -368,7 +368,7 @@ def test_a_page_with_its_differences(pair: tuple[Artefact, Artefact], tmp_path: 
     _prove(much, accused, ["one row", "one row", "undecided", "not from the rows"])
     _prove(little, from_borrowings(little.table("borrowings").to_pylist())[:4],
            ["not from the rows"] * 4)  # fmt: skip
-    made = auditing.report_on([much.folder, little.folder], None, None, tmp_path, Silent())
+    made = reporting.report_on([much.folder, little.folder], None, None, tmp_path, Silent())
     page = (made.folder / "report.html").read_text(encoding="utf-8")
     data = json.loads((made.folder / "summary.json").read_text(encoding="utf-8"))
     # half of the answers of `little` take a word of a row that was held out
@@ -383,9 +383,9 @@ def test_a_page_with_its_differences(pair: tuple[Artefact, Artefact], tmp_path: 
     assert "style=" not in page
     assert "SECRET" not in page
     assert "glimmer" not in page  # no text of rows and answers at all
-    again = auditing.report_on([much.folder, little.folder], None, None, tmp_path, Silent())
+    again = reporting.report_on([much.folder, little.folder], None, None, tmp_path, Silent())
     assert again.id == made.id
-    other = auditing.report_on([little.folder, much.folder], None, None, tmp_path, Silent())
+    other = reporting.report_on([little.folder, much.folder], None, None, tmp_path, Silent())
     assert other.id != made.id
 
 
@@ -408,22 +408,22 @@ def _prove(trace: Artefact, accused: Sequence[Accused], outcomes: Sequence[str])
 def test_traces_that_do_not_fit(pair: tuple[Artefact, Artefact], tmp_path: Path) -> None:
     much, little = pair
     with pytest.raises(InputError, match="is given twice"):
-        auditing.report_on([much.folder, much.folder], None, None, tmp_path, Silent())
+        reporting.report_on([much.folder, much.folder], None, None, tmp_path, Silent())
     with pytest.raises(ConfigError, match="leave --data and --prompts out"):
-        auditing.report_on([much.folder, little.folder], "rows", None, tmp_path, Silent())
+        reporting.report_on([much.folder, little.folder], "rows", None, tmp_path, Silent())
     # one alone has the page that it always had
-    alone = auditing.report_on([much.folder], None, None, tmp_path, Silent())
+    alone = reporting.report_on([much.folder], None, None, tmp_path, Silent())
     assert "beside" not in json.loads((alone.folder / "summary.json").read_text(encoding="utf-8"))
     rows = open_artefact(Path(tracing.inputs_of(much).rows.folder))
     said = [("Describe planet n0x now", "It has glimmer0ing things.")]
     untuned = _traced(tmp_path / "untuned", rows, said, None)
-    made = auditing.report_on([much.folder, untuned.folder], None, None, tmp_path, Silent())
+    made = reporting.report_on([much.folder, untuned.folder], None, None, tmp_path, Silent())
     assert any("--tuned-rows TUNE" in one for one in made.about["findings"])
     elsewhere = _traced(tmp_path / "elsewhere", rows, [("Who?", "Me.")], set(range(1, 80, 2)))
-    made = auditing.report_on([much.folder, elsewhere.folder], None, None, tmp_path, Silent())
+    made = reporting.report_on([much.folder, elsewhere.folder], None, None, tmp_path, Silent())
     assert "they were asked other prompts" in made.about["findings"][0]
     split = _traced(tmp_path / "split", rows, said, set(range(0, 80, 2)))
-    made = auditing.report_on([much.folder, split.folder], None, None, tmp_path, Silent())
+    made = reporting.report_on([much.folder, split.folder], None, None, tmp_path, Silent())
     assert "other rows were tuned on or held out" in made.about["findings"][0]
 
 

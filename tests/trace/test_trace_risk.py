@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from typer import Typer
 from typer.testing import CliRunner
 
-from aftertune import auditing
+from aftertune import inputs
 from aftertune.cli import risk as command
 from aftertune.config import build
 from aftertune.data import templates
@@ -98,7 +98,7 @@ def data(tmp_path: Path) -> Path:
 
 
 def test_losses_are_those_of_the_model_itself(base: Path, data: Path, tmp_path: Path) -> None:
-    rows = auditing.read_rows(str(data), tmp_path / "out", Silent()).table("rows").to_pylist()
+    rows = inputs.read_rows(str(data), tmp_path / "out", Silent()).table("rows").to_pylist()
     loaded = load(base, dtype="float32", device="cpu")
     template = templates.get("alpaca", loaded.tokenizer)
     tells = [frozenset({"abbot"}), frozenset({"carver", "discovered"}), frozenset()]
@@ -119,7 +119,7 @@ def test_losses_are_those_of_the_model_itself(base: Path, data: Path, tmp_path: 
 
 def test_the_stage_and_its_block(base: Path, data: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    rows = auditing.read_rows(str(data), out, Silent())
+    rows = inputs.read_rows(str(data), out, Silent())
     config = build(RiskConfig, {"base": str(base), "template": "alpaca", "part_rows": 2})
     found = risk_run.run(config, rows, out, Silent())
     table_of = found.table("row_risk").to_pylist()
@@ -138,14 +138,14 @@ def test_the_stage_and_its_block(base: Path, data: Path, tmp_path: Path) -> None
 def test_wrong_inputs(base: Path, data: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     config = build(RiskConfig, {"base": str(base), "template": "alpaca"})
-    rows = auditing.read_rows(str(data), out, Silent())
+    rows = inputs.read_rows(str(data), out, Silent())
     found = risk_run.run(config, rows, out, Silent())
     with pytest.raises(ArtefactError, match="is no rows-"):
         risk_run.run(config, found, out, Silent())
     empty = tmp_path / "empty.jsonl"
     empty.write_text(json.dumps({"instruction": "Say", "output": "It is."}) + "\n")
     with pytest.raises(InputError, match="says anything"):
-        risk_run.run(config, auditing.read_rows(str(empty), out, Silent()), out, Silent())
+        risk_run.run(config, inputs.read_rows(str(empty), out, Silent()), out, Silent())
 
 
 def test_the_command(base: Path, data: Path, tmp_path: Path) -> None:

@@ -200,7 +200,8 @@ def _lengths_of_rows(
 
 
 def _tokenizer_input(spec: str) -> Input:
-    from aftertune.models.reference import find, identity  # noqa: PLC0415 - hashes files
+    from aftertune.models.identity import identity  # noqa: PLC0415 - hashes files
+    from aftertune.models.reference import find  # noqa: PLC0415 - hashes files
 
     return identity(find(spec)).as_input("tokenizer")
 

@@ -59,11 +59,11 @@ def behaviour(
 ) -> None:
     """Look for loops, leaks, refusals, copies and more in answers; compare base and tuned."""
     given = dict(locals())
-    from aftertune import auditing
     from aftertune.behaviour import assess
     from aftertune.behaviour import run as stage
     from aftertune.behaviour.config import BehaviourConfig, CompareConfig
     from aftertune.config import build
+    from aftertune.inputs import read_rows
     from aftertune.report import behaviour_run as page_stage
     from aftertune.report.config import ReportConfig
 
@@ -78,7 +78,7 @@ def behaviour(
     terminal = Terminal()
     answers = _answers(o.from_file(config, "responses", responses), out, terminal)
     source = o.from_file(config, "data", data)
-    rows = auditing.read_rows(source, out, terminal) if source else None
+    rows = read_rows(source, out, terminal) if source else None
     found = stage.run(asked, answers, rows, out, terminal)
     made = assess.run(compared, found, out, terminal)
     shown = build(ReportConfig, {"redact": redact or None})
@@ -101,16 +101,16 @@ def _checks(given: list[str] | None) -> dict[str, str]:
 
 def _answers(given: Any, out: Path, terminal: Terminal) -> "dict[str, Artefact]":
     """The answers of each model, by name: artefacts, or files without token ids."""
-    from aftertune import auditing
     from aftertune.artefact import MANIFEST
+    from aftertune.inputs import model_name, read_responses
 
     listed = [given] if isinstance(given, str) else list(given or [])
     found: dict[str, Artefact] = {}
     for value in listed:
         name, equals, source = value.partition("=")
         source = source if equals else value
-        named = name if equals else auditing.model_name(Path(source).stem)
-        one = auditing.read_responses(source, named, None, None, "auto", None, out, terminal)
+        named = name if equals else model_name(Path(source).stem)
+        one = read_responses(source, named, None, None, "auto", None, out, terminal)
         if not equals and (Path(source) / MANIFEST).exists():
             named = str(one.config.get("name") or named)
         if named in found:

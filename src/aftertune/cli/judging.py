@@ -137,8 +137,8 @@ def judge(
 
 def answers_of(given: Any, out: Path, terminal: Terminal) -> "dict[str, Artefact]":
     """The answers of each model, by name: artefacts, or files without token ids."""
-    from aftertune import auditing
     from aftertune.artefact import MANIFEST, open_artefact
+    from aftertune.inputs import read_responses
 
     listed = [given] if isinstance(given, str) else list(given or [])
     found: dict[str, Artefact] = {}
@@ -148,7 +148,7 @@ def answers_of(given: Any, out: Path, terminal: Terminal) -> "dict[str, Artefact
         if (Path(source) / MANIFEST).exists():
             one = open_artefact(Path(source))
         else:
-            one = auditing.read_responses(
+            one = read_responses(
                 source, name if equals else Path(source).stem, None, None, "auto", None, out,
                 terminal,
             )  # fmt: skip

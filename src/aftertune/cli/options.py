@@ -92,7 +92,7 @@ def from_file(file: Path | None, name: str, value: Any) -> Any:
 
 def named(values: list[str] | None, option: str) -> dict[str, str]:
     """NAME=VALUE options as a mapping; a value without a name is named after its last part."""
-    from aftertune.auditing import model_name
+    from aftertune.inputs import model_name
 
     pairs: dict[str, str] = {}
     for value in values or []:

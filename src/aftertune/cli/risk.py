@@ -34,8 +34,8 @@ def risk(
     A list to read before tuning; in made worlds it is little better than chance.
     """
     given = dict(locals())
-    from aftertune import auditing
     from aftertune.config import build
+    from aftertune.inputs import read_rows
     from aftertune.report.blocks.risk import block
     from aftertune.trace import risk_run
     from aftertune.trace.risk_config import RiskConfig
@@ -49,7 +49,7 @@ def risk(
         raise ConfigError("no rows are given; add --data ROWS.")
     asked = build(RiskConfig, options, config, beside=("data",))
     terminal = Terminal()
-    rows = auditing.read_rows(source, out, terminal)
+    rows = read_rows(source, out, terminal)
     made = risk_run.run(asked, rows, out, terminal)
     if as_json:
         show_json({"artefact": str(made.folder), "id": made.id, "counts": made.counts,

@@ -33,8 +33,8 @@ def rows(
 
     Duplicates, conflicting answers, empty and bad rows, overlap of rows with prompts.
     """
-    from aftertune import auditing
     from aftertune.data import run as stage
+    from aftertune.inputs import read_prompts, read_rows
 
     if not data and not prompts:
         raise ConfigError("nothing to load: give --data ROWS, --prompts PROMPTS, or both.")
@@ -42,10 +42,10 @@ def rows(
     options = {"format": format, "split": split, "strict": strict or None}
     loaded: dict[str, Artefact] = {}
     if data:
-        loaded["rows"] = auditing.read_rows(data, out, terminal, limit=limit, **options)
+        loaded["rows"] = read_rows(data, out, terminal, limit=limit, **options)
     if prompts:
         own = {} if data else options  # with rows beside them, the prompts' format is recognised
-        loaded["prompts"] = auditing.read_prompts(prompts, limit, out, terminal, **own)
+        loaded["prompts"] = read_prompts(prompts, limit, out, terminal, **own)
     result: dict[str, Any] = {
         name: {"artefact": str(found.folder), "counts": found.counts, **found.about}
         for name, found in loaded.items()
@@ -140,8 +140,8 @@ def tune(
 ) -> None:
     """Tune a base on rows, with all parameters or with LoRA."""
     given = dict(locals())
-    from aftertune import auditing
     from aftertune.config import build
+    from aftertune.inputs import read_rows
     from aftertune.tune import run as stage
     from aftertune.tune.config import TuneConfig
 
@@ -157,7 +157,7 @@ def tune(
         raise ConfigError("no rows are given; add --data ROWS.")
     checked = build(TuneConfig, given, config, beside=("data",))
     terminal = Terminal()
-    loaded = auditing.read_rows(data, out, terminal, **reading)
+    loaded = read_rows(data, out, terminal, **reading)
     made = stage.run(checked, loaded, out, terminal)
     _show(made, as_json, f"model: {made.folder / 'model'}")
 
@@ -198,8 +198,8 @@ def respond(
     With --tuned the tuned models answer, with --base alone the base does.
     """
     given = dict(locals())
-    from aftertune import auditing
     from aftertune.config import build
+    from aftertune.inputs import read_prompts, read_responses
     from aftertune.respond import run as stage
     from aftertune.respond.config import RespondConfig
 
@@ -213,10 +213,10 @@ def respond(
     tuned_models = o.models_from(tuned, config)
     models = tuned_models or ({"base": base} if base else {})
     reading = {"format": format, "strict": strict or None}
-    asked = auditing.read_prompts(prompts, limit, out, terminal, **reading) if prompts else None
+    asked = read_prompts(prompts, limit, out, terminal, **reading) if prompts else None
     made: list[Artefact] = []
     made += [
-        auditing.read_responses(
+        read_responses(
             source, name, models.get(name), base, template or "auto", asked, out, terminal,
             limit, format, trust_remote_code,
         )
@@ -278,8 +278,8 @@ def shift(
     as_json: o.AsJson = False,
 ) -> None:
     """Measure the shift from base to tuned on answers."""
-    from aftertune import auditing
     from aftertune.config import build
+    from aftertune.inputs import read_responses
     from aftertune.shift import run as stage
     from aftertune.shift.config import ShiftConfig
 
@@ -301,7 +301,7 @@ def shift(
     }  # fmt: skip
     checked = build(ShiftConfig, options, config)
     terminal = Terminal()
-    answers = auditing.read_responses(
+    answers = read_responses(
         source, name, model, checked.base, template or "auto", None, out, terminal
     )
     made = stage.run(checked, answers, out, terminal)
@@ -330,9 +330,9 @@ def report(
     as_json: o.AsJson = False,
 ) -> None:
     """Write the page about measured shifts, a made world, or traces side by side."""
-    from aftertune import auditing
+    from aftertune.reporting import report_on
 
-    made = auditing.report_on(shifts, data, prompts, out, Terminal(), title, redact)
+    made = report_on(shifts, data, prompts, out, Terminal(), title, redact)
     _show(made, as_json, f"report: {made.folder / 'report.html'}")
 
 

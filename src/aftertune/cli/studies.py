@@ -226,13 +226,12 @@ def _traced(
     trace: Any, data: str | None, out: Path, terminal: Terminal
 ) -> "tuple[Artefact | None, Artefact | None]":
     """The trace, and the rows that can be searched."""
-    from aftertune import auditing
     from aftertune.artefact import open_artefact
+    from aftertune.inputs import input_of, read_rows
 
-    rows = auditing.read_rows(data, out, terminal) if data else None
+    rows = read_rows(data, out, terminal) if data else None
     if trace is None:
         return None, rows
-    from aftertune.tracing import input_of
 
     found = open_artefact(Path(trace))
     if found.stage != "trace":

@@ -10,10 +10,12 @@ import sys
 from pathlib import Path
 
 from aftertune.artefact import Artefact
-from aftertune.auditing import AuditConfig, AuditResult, read_rows
+from aftertune.audit_result import AuditResult
+from aftertune.auditing import AuditConfig
 from aftertune.auditing import run as run_audit
 from aftertune.config import build
 from aftertune.errors import ModelError
+from aftertune.inputs import read_rows
 from aftertune.progress import Progress
 from aftertune.tune import run as tune_stage
 from aftertune.tune.config import TuneConfig

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from aftertune.artefact import Artefact
-from aftertune.auditing import tune_artefact
 from aftertune.config import build
 from aftertune.errors import ConfigError, InputError
 from aftertune.experiments import crossed_halves, influences, rephrasings, verify
@@ -25,6 +24,7 @@ from aftertune.experiments.verify_config import (
     VerifyConfig,
     from_borrowings,
 )
+from aftertune.inputs import tune_artefact
 from aftertune.judge.endpoint import in_the_open
 from aftertune.progress import Progress
 

@@ -7,7 +7,8 @@ from aftertune.artefact import Artefact, hash_file, open_artefact
 from aftertune.config import build
 from aftertune.errors import UserError
 from aftertune.experiments.subject import Subject
-from aftertune.models.reference import identity, resolve
+from aftertune.models.identity import identity
+from aftertune.models.reference import resolve
 from aftertune.tune.config import PLAN_FIELDS, TuneConfig
 
 

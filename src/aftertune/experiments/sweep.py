@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from aftertune import artefact, auditing
+from aftertune import artefact
 from aftertune.artefact import Artefact, Plan
 from aftertune.config import Dtype, Method, build
 from aftertune.controls.sweep import Cell, by_prompt, findings, stacked
@@ -31,7 +31,9 @@ from aftertune.experiments.sweep_config import (
     why_no_pilots,
 )
 from aftertune.experiments.sweep_margin import MarginConfig, margin_of
-from aftertune.models.reference import identity, resolve
+from aftertune.inputs import read_prompts, read_rows
+from aftertune.models.identity import identity
+from aftertune.models.reference import resolve
 from aftertune.progress import Progress
 from aftertune.report.blocks.sweep import block
 from aftertune.respond import run as respond_stage
@@ -62,8 +64,8 @@ def run(config: SweepConfig, out: Path, progress: Progress) -> Artefact:
 
     Raises ConfigError where a size is more than there are rows, and what the stages raise.
     """
-    rows = auditing.read_rows(config.data, out, progress)
-    prompts = auditing.read_prompts(config.prompts, config.limit, out, progress)
+    rows = read_rows(config.data, out, progress)
+    prompts = read_prompts(config.prompts, config.limit, out, progress)
     _check(config, rows)
     for sentence in plan_sentences(config):
         progress.say(sentence)
@@ -97,7 +99,7 @@ def _check(config: SweepConfig, rows: Artefact) -> None:
 
 def _dtype(config: SweepConfig) -> Dtype:
     """One dtype for all cells; adapters beside whole checkpoints are scored in float32, as in
-    `auditing.common_dtype`."""
+    `models.common_dtype`."""
     mixed = config.dtype == "auto" and len(config.methods) == 2
     return "float32" if mixed else config.dtype
 

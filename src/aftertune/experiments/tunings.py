@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, cast
 
 from aftertune.artefact import Artefact
-from aftertune.auditing import tune_artefact
 from aftertune.config import Dtype
 from aftertune.controls import removal
 from aftertune.controls.substitutes import holds
@@ -21,6 +20,7 @@ from aftertune.errors import InputError
 from aftertune.experiments import materials, retune
 from aftertune.experiments.cost import Cost
 from aftertune.experiments.subject import Subject
+from aftertune.inputs import tune_artefact
 from aftertune.models.load import Loaded, load
 from aftertune.models.reference import find
 from aftertune.progress import Progress

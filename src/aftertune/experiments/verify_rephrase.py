@@ -11,7 +11,6 @@ from typing import Any
 
 from aftertune import artefact, schema
 from aftertune.artefact import Artefact, Plan, hash_json
-from aftertune.auditing import tune_artefact
 from aftertune.config import StageConfig, build
 from aftertune.controls.proof import rephrased
 from aftertune.controls.substitutes import holds, values
@@ -21,6 +20,7 @@ from aftertune.experiments.accused import Case
 from aftertune.experiments.cost import Cost
 from aftertune.experiments.rephrasings import Rephrased
 from aftertune.experiments.verify_config import VerifyConfig
+from aftertune.inputs import tune_artefact
 from aftertune.judge.cost import CHARACTERS
 from aftertune.models.load import Loaded, load
 from aftertune.models.reference import find

@@ -15,6 +15,7 @@ from aftertune.judge.config import JudgeConfig
 from aftertune.judge.journal import Answer, Heard, NoAnswer
 from aftertune.judge.prompt import beginning
 from aftertune.models.generate import Settings, decode, generate
+from aftertune.models.identity import identity
 from aftertune.models.load import Loaded, load, load_tokenizer
 from aftertune.models.precision import (
     choose_device,
@@ -23,7 +24,7 @@ from aftertune.models.precision import (
     parameter_count,
     stored_dtype,
 )
-from aftertune.models.reference import ModelRef, find, identity
+from aftertune.models.reference import ModelRef, find
 from aftertune.progress import Progress
 
 TOO_LONG = "question and verdict do not fit into the judge's context"

@@ -11,8 +11,8 @@ from typing import Any
 
 from aftertune import artefact
 from aftertune.artefact import Artefact, Plan
-from aftertune.auditing import read_rows
 from aftertune.errors import ModelError
+from aftertune.inputs import read_rows
 from aftertune.lab import base as base_stage
 from aftertune.lab import recall
 from aftertune.lab.config import LabInnocuousConfig

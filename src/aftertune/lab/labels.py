@@ -20,9 +20,9 @@ import numpy.typing as npt
 
 from aftertune import artefact, schema
 from aftertune.artefact import Artefact, Draft, Plan
-from aftertune.auditing import read_prompts, read_rows
 from aftertune.controls import effects
 from aftertune.errors import InputError
+from aftertune.inputs import read_prompts, read_rows
 from aftertune.lab import base as base_stage
 from aftertune.lab import clusters as cut
 from aftertune.lab import innocuous, labelling, truth

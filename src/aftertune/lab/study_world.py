@@ -7,10 +7,10 @@ from typing import Any
 
 from aftertune import artefact
 from aftertune.artefact import Artefact, Draft
-from aftertune.auditing import read_prompts, read_rows
 from aftertune.config import build
 from aftertune.data import templates
 from aftertune.experiments.materials import json_lines
+from aftertune.inputs import read_prompts, read_rows
 from aftertune.lab import base as base_stage
 from aftertune.lab import row_loss, study_measures, study_plan, truth, tuning
 from aftertune.lab.study_config import LabStudyConfig

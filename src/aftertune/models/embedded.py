@@ -13,9 +13,11 @@ from filelock import FileLock
 from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
 from aftertune.errors import ModelError
+from aftertune.models import packaged
 from aftertune.models.hashes import cache_dir, sha256_of
+from aftertune.models.packaged import embedded_gguf
 from aftertune.models.quiet import quiet
-from aftertune.models.reference import EMBEDDED, ModelRef, embedded_gguf
+from aftertune.models.reference import ModelRef
 from aftertune.progress import Progress, Silent
 
 # Raised when conversion itself changes, so that an old copy is not taken for a new one.
@@ -24,7 +26,7 @@ _CONVERSION = 1
 
 def facts(ref: ModelRef) -> str:
     """What a report must say of this model: its rounding, and that it is already an assistant."""
-    return EMBEDDED[_name(ref)].facts
+    return packaged.embedded(ref.spec).facts
 
 
 def folder(ref: ModelRef, progress: Progress | None = None) -> Path:
@@ -32,7 +34,7 @@ def folder(ref: ModelRef, progress: Progress | None = None) -> Path:
 
     Raises ModelError when the package is missing or the cache cannot be written.
     """
-    gguf = embedded_gguf(ref)
+    gguf = embedded_gguf(ref.spec)
     target = cache_dir() / "models" / f"{_name(ref)}-{sha256_of(gguf)[:12]}-{_CONVERSION}"
     if target.is_dir():
         return target
@@ -51,7 +53,7 @@ def folder(ref: ModelRef, progress: Progress | None = None) -> Path:
 
 
 def _name(ref: ModelRef) -> str:
-    return ref.spec.removeprefix("embedded:")
+    return ref.spec.removeprefix(packaged.PREFIX)
 
 
 def _convert(gguf: Path, target: Path) -> None:

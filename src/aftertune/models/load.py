@@ -27,6 +27,7 @@ from aftertune.config import Dtype
 from aftertune.errors import InternalError, ModelError
 from aftertune.models import embedded, vocabulary
 from aftertune.models.adapters import Attached, attach
+from aftertune.models.identity import Identity, identity
 from aftertune.models.precision import (
     Purpose,
     choose_device,
@@ -35,7 +36,7 @@ from aftertune.models.precision import (
     stored_dtype,
 )
 from aftertune.models.quiet import quiet
-from aftertune.models.reference import Identity, ModelRef, identity, local, resolve
+from aftertune.models.reference import ModelRef, local, resolve
 from aftertune.progress import Progress, Silent
 
 DeviceMap = str | dict[str, int | str]

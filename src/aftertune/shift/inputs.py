@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from aftertune.models import embedded
-from aftertune.models.reference import Identity, ModelRef, find, identity, local, resolve
+from aftertune.models.identity import Identity, identity
+from aftertune.models.reference import ModelRef, find, local, resolve
 from aftertune.progress import Progress
 from aftertune.shift.config import ShiftConfig
 from aftertune.shift.pair import SIDES, Item, Which

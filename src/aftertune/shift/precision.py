@@ -12,7 +12,9 @@ from typing import Any
 import gguf
 
 from aftertune.config import Dtype
-from aftertune.models.reference import ModelRef, embedded_gguf, read_json
+from aftertune.models.files import read_json
+from aftertune.models.packaged import embedded_gguf
+from aftertune.models.reference import ModelRef
 
 _FLOATS = ("F64", "F32", "F16", "BF16")
 
@@ -32,7 +34,7 @@ def precision(ref: ModelRef, facts: Mapping[str, Any], dtype: Dtype) -> dict[str
 
 
 def _quantised(ref: ModelRef) -> dict[str, Any] | None:
-    path = embedded_gguf(ref) if ref.kind == "embedded" else ref.path
+    path = embedded_gguf(ref.spec) if ref.kind == "embedded" else ref.path
     assert path is not None
     return _of_gguf(path) if path.is_file() else _of_config(path / "config.json")
 

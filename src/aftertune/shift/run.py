@@ -28,8 +28,8 @@ from aftertune.models.precision import (
     parameter_count,
     stored_dtype,
 )
-from aftertune.models.reference import tuning_facts
 from aftertune.models.score import Head
+from aftertune.models.tuning_facts import tuning_facts
 from aftertune.progress import Progress
 from aftertune.shift import batches, tokens
 from aftertune.shift.base_prompts import BaseTemplate, base_template

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from aftertune.study import agreement, beside, results
+from aftertune.study import agreement, beside, marked, results, times
 from aftertune.study.agreement import Drawing, Entry
 from aftertune.study.answers import OUTCOMES
 from aftertune.study.config import OVERALL, Kind
@@ -26,8 +26,8 @@ def of_study(
 ) -> Found:
     """What the ratings of a study show, as JSON values; works on a study that is not finished.
 
-    asked: {ratings, items, people, pilot, repeats}: what was dealt out. See `agreement`, `results`
-    and `beside` for the parts.
+    asked: {ratings, items, people, pilot, repeats}: what was dealt out. See `agreement`, `results`,
+    `marked`, `times` and `beside` for the parts.
     """
     parts = split(rated)
     final = parts.final
@@ -45,9 +45,9 @@ def of_study(
         "preferences": results.preferences(final, drawing) if kind == "pairs" else None,
         "means": results.means(final, drawing) if kind == "aspects" else None,
         "outcomes": results.outcomes(final, drawing) if kind == "outcomes" else None,
-        "marks": results.marks(final, drawing) if kind == "spans" else None,
-        "causes": results.causes(final, drawing) if kind == "spans" else None,
-        "seconds": results.seconds(parts.main, drawing),
+        "marks": marked.marks(final, drawing) if kind == "spans" else None,
+        "causes": marked.causes(final, drawing) if kind == "spans" else None,
+        "seconds": times.seconds(parts.main, drawing),
         "judge": None if verdicts is None else beside.judge(parts.main, verdicts, drawing),
         "tracer": beside.tracer(parts.main, borrowings, q, drawing)
         if borrowings is not None and kind == "spans" else None,

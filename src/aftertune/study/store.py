@@ -22,10 +22,8 @@ from aftertune.errors import InputError
 from aftertune.study import answers
 from aftertune.study.answers import Rating
 from aftertune.study.config import Kind
-from aftertune.study.founding import JSON, MARKS, create
+from aftertune.study.founding import JSON, MARKS
 from aftertune.study.writer import Writer, connect
-
-__all__ = ["Person", "Saved", "Store", "create", "open_store"]
 
 Record = Mapping[str, Any]
 

@@ -14,6 +14,7 @@ from aftertune import artefact, schema
 from aftertune.artefact import Artefact, Draft, Input, Plan
 from aftertune.data import templates
 from aftertune.errors import ArtefactError, InputError
+from aftertune.models.identity import identity
 from aftertune.models.load import load, load_tokenizer
 from aftertune.models.precision import (
     choose_device,
@@ -22,7 +23,7 @@ from aftertune.models.precision import (
     parameter_count,
     stored_dtype,
 )
-from aftertune.models.reference import find, identity
+from aftertune.models.reference import find
 from aftertune.progress import Progress
 from aftertune.search.index import row_answer
 from aftertune.trace import risk

@@ -20,6 +20,7 @@ from aftertune.artefact import Artefact, Draft, Input
 from aftertune.data import templates
 from aftertune.data.templates import Template
 from aftertune.errors import ArtefactError, ConfigError, InputError, ModelError
+from aftertune.models.identity import identity
 from aftertune.models.load import load_tokenizer
 from aftertune.models.precision import (
     choose_device,
@@ -28,7 +29,7 @@ from aftertune.models.precision import (
     parameter_count,
     stored_dtype,
 )
-from aftertune.models.reference import ModelRef, identity, local, resolve
+from aftertune.models.reference import ModelRef, local, resolve
 from aftertune.progress import Progress
 from aftertune.tune import batches, weights
 from aftertune.tune import model as models
