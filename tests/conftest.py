@@ -1,4 +1,4 @@
-"""Tiny models, built once per test run; and the shared data, where it is."""
+"""Tiny models, built once per test run; the shared data, where it is; no test races a clock."""
 
 import os
 from pathlib import Path
@@ -7,10 +7,19 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 if "PYTEST_XDIST_WORKER" in os.environ:  # two processes of two threads each fight for two cores
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+# what a terminal or a CI service asks for: colours and moving bars in what tests read
+for _name in ("FORCE_COLOR", "PY_COLORS", "CLICOLOR_FORCE", "GITHUB_ACTIONS", "TTY_COMPATIBLE",
+              "TTY_INTERACTIVE", "COLUMNS", "TERMINAL_WIDTH"):  # fmt: skip
+    os.environ.pop(_name, None)
 
 import pytest
+from hypothesis import settings
 
 from tiny_models import save_model
+
+# an example may take as long as a busy machine needs; a test that hangs, pytest's own limit ends
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session")

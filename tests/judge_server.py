@@ -34,7 +34,8 @@ class JudgeServer(ThreadingHTTPServer):
     """Answers item n with the texts `said[n]` in turn, after the troubles `trouble[n]` in turn.
 
     An item is recognised by `item <n>.` in its messages. Troubles are slow, 429, 500, cut,
-    half-body, no-json, hang, and 400. `most` is the largest number of requests at once.
+    half-body, no-json, hang, and 400. `most` is the largest number of requests at once; nobody is
+    answered before it has reached `together`, or within 7 s.
     """
 
     daemon_threads = True
@@ -43,7 +44,7 @@ class JudgeServer(ThreadingHTTPServer):
     def __init__(
         self, said: Mapping[int, Sequence[str]] | None = None,
         trouble: Mapping[int, Sequence[str]] | None = None, pause: float = 0.0,
-        retry_after: str = "0.05",
+        retry_after: str = "0.05", together: int = 0,
     ) -> None:  # fmt: skip
         super().__init__(("127.0.0.1", 0), _Handler)
         self.said, self.pause, self.retry_after = dict(said or {}), pause, retry_after
@@ -53,6 +54,7 @@ class JudgeServer(ThreadingHTTPServer):
         self.given: Counter[int] = Counter()  # verdicts: what one would be billed for
         self.troubles: Counter[str] = Counter()
         self.at_once = self.most = 0
+        self.together, self.all_here = together, threading.Event()
         self.seconds: list[float] = []
         self.bodies: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
@@ -94,6 +96,9 @@ class _Handler(BaseHTTPRequestHandler):
             left = server.trouble.get(number)
             trouble = left.pop(0) if left else ""
             server.troubles[trouble] += 1
+            if server.most >= server.together:
+                server.all_here.set()
+        server.all_here.wait(7)
         try:
             self._meet(trouble, number)
         except OSError:

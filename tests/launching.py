@@ -4,7 +4,8 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
@@ -26,23 +27,34 @@ def by_hand(
 ) -> list[tuple[int, str]]:
     """One process per entry of `environments`, without a launcher that ends all when one fails:
     exit status and what each said."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
-    shared = {**os.environ, **ENVIRONMENT, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port,
-              "WORLD_SIZE": str(len(environments))}  # fmt: skip
-    started = [
-        subprocess.Popen(
-            [sys.executable, *map(str, arguments)], env={**shared, "RANK": str(rank), **own},
-            text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        )
-        for rank, own in enumerate(environments)
-    ]  # fmt: skip
-    try:
-        return [(one.wait(SECONDS), one.stdout.read() if one.stdout else "") for one in started]
-    finally:
-        for one in started:
-            one.kill()
+    with held_port() as port:
+        shared = {**os.environ, **ENVIRONMENT, "MASTER_ADDR": "127.0.0.1",
+                  "MASTER_PORT": str(port), "WORLD_SIZE": str(len(environments))}  # fmt: skip
+        started = [
+            subprocess.Popen(
+                [sys.executable, *map(str, arguments)], env={**shared, "RANK": str(rank), **own},
+                text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            )
+            for rank, own in enumerate(environments)
+        ]  # fmt: skip
+        try:
+            return [(one.wait(SECONDS), one.stdout.read() if one.stdout else "") for one in started]
+        finally:
+            for one in started:
+                one.kill()
+
+
+@contextmanager
+def held_port() -> Iterator[int]:
+    """A port of this machine that nobody is given by chance until the block ends.
+
+    Nothing listens there: a connection is refused until a server that is told the number, and
+    sets SO_REUSEADDR as servers do, listens.
+    """
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", 0))
+        yield int(holder.getsockname()[1])
 
 
 def ended_well(done: subprocess.CompletedProcess[str]) -> None:

@@ -3,11 +3,9 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Iterator
@@ -15,7 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from aftertune.study import store, tokens
+from aftertune.study import founding, tokens
+from launching import held_port
 
 ASPECTS = ["clarity", "depth"]
 SIDES = ("first", "second", "tie")
@@ -80,7 +79,7 @@ def make(
         }
         for k in range(n)
     ]  # fmt: skip
-    store.create(
+    founding.create(
         path,
         {"name": f"A study of {kind}", "kind": kind, "aspects": ASPECTS, "guidelines": guidelines,
          "created": "2026-11-21", "seed": 0},
@@ -103,8 +102,8 @@ def rating(kind: str, k: int, **changed: Any) -> dict[str, Any]:
 class Server:
     """A study's server in a process of its own."""
 
-    def __init__(self, path: Path, port: int | None = None) -> None:
-        self.path, self.port = path, port or _free_port()
+    def __init__(self, path: Path, port: int) -> None:
+        self.path, self.port = path, port
         self.address = f"http://127.0.0.1:{self.port}"
         self.start()
 
@@ -123,7 +122,7 @@ class Server:
             try:
                 urllib.request.urlopen(f"{self.address}/rate", timeout=5).close()
                 return
-            except (urllib.error.URLError, ConnectionError):
+            except OSError:  # refused, or late because others ask it too
                 time.sleep(0.05)
         raise AssertionError("the server did not answer")
 
@@ -135,7 +134,7 @@ class Server:
     def stop(self) -> None:
         """As a user ends it."""
         self.process.send_signal(signal.SIGINT)
-        self.process.wait(30)
+        self.process.wait(60)
 
     def ask(self, token: str, path: str, body: Any = None) -> Any:
         """JSON of the study, or urllib's HTTPError."""
@@ -150,15 +149,10 @@ class Server:
 @contextmanager
 def served(path: Path) -> Iterator[Server]:
     """A server that ends with the block."""
-    server = Server(path)
-    try:
-        yield server
-    finally:
-        if server.process.poll() is None:
-            server.stop()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    with held_port() as port:  # also while the server is dead and starts again
+        server = Server(path, port)
+        try:
+            yield server
+        finally:
+            if server.process.poll() is None:
+                server.stop()

@@ -254,8 +254,11 @@ import os, sys
 from datetime import timedelta
 from aftertune import parallel
 
-parallel.PATIENCE = timedelta(seconds=2)
 here = parallel.group()
+parallel.gather("here")  # with the usual patience: one of them may start seconds later
+parallel._control.cache_clear()
+parallel.PATIENCE = timedelta(seconds=4)
+parallel._control()
 if here.first:
     try:
         parallel.gather("there")

@@ -1,6 +1,7 @@
 """The included detectors by hand, and what is asked of a user's own."""
 
 import json
+import shlex
 import sys
 
 import pytest
@@ -191,7 +192,7 @@ def test_a_promise_holds_for_every_case_or_for_none():
 def script(tmp_path, text):
     path = tmp_path / "detect.py"
     path.write_text("import json, sys, time\n" + text)
-    return f"{sys.executable} {path}"
+    return shlex.join([sys.executable, str(path)])
 
 
 def test_a_command_gets_cases_and_the_path_of_the_rows(tmp_path):
