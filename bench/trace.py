@@ -14,39 +14,39 @@ import importlib.util
 import json
 import random
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from aftertune.artefact import write_durably
-from aftertune.models.hashes import cache_dir
-from aftertune.search.index import RowIndex, content_id
+from aftertune.search.index import RowIndex
 from aftertune.search.spans import maximal
 from aftertune.search.words import words
 from aftertune.trace.finder import Answer, Finder, Settings
 from measure import child, forget_peak, machine, peak_mb, resident_mb
 from trace_quality import (
+    CASES,
+    DATA,
     ablation,
     controls,
+    indexes_of,
     measured,
     of_bm25,
     of_embeddings,
     of_finder,
+    read_answers,
     read_cases,
     row,
     rows_of,
+    say,
 )
 
 HERE = Path(__file__).parent
-DATA = HERE.parent.parent / "shared" / "data"
 PACKAGES = ("numpy", "scipy", "pydivsufsort", "bm25s")
-CASES = ("trace_cases.json", "trace_cases_new.json")  # the latter written without the tracer
 LARGEST = "alpaca_18k"
 SIZES = (1_000, 5_000, 18_669, 326_000)
 ANSWERS = "Llama-2-7b-chat-hf"  # of the 800 prompts: 1,000 characters and more
@@ -264,51 +264,29 @@ def _clock(what: Measured) -> Callable[[], float]:
 
 
 def _quality(embeddings: bool) -> Measured:
-    cases = [one for name in CASES for one in read_cases(HERE / name, DATA)]
+    cases = read_cases(CASES, DATA)
     rows = {name: rows_of(name, DATA) for name in sorted({case.set for case in cases})}
-    indexes, seconds = _indexes(rows, embeddings)
-    ranks, scores, touched = of_finder(cases, indexes, Settings())
+    indexes, seconds = indexes_of(rows, embeddings)
+    reads, reading = read_answers(cases)
+    ranks, scores, touched = of_finder(cases, indexes, Settings(), reads)
     found: Measured = {
         "bm25": measured(cases, of_bm25(cases, rows)),
         "traced": measured(cases, ranks),
         "first_span_of_true_row_is_it": round(float(np.mean(list(touched.values()))), 3),
-        "controls": controls(cases, indexes, scores),
-        "without": ablation(cases, indexes, lambda line: print(line, file=sys.stderr, flush=True)),
+        "controls": controls(cases, indexes, scores, reads),
+        "without": ablation(cases, indexes, reads, say),
         "missed": {case.id: ranks[case.id] for case in cases if ranks[case.id] > 1},
+        "reading_seconds": reading,
     }
     if embeddings:
         found["minilm"] = measured(cases, of_embeddings(cases, indexes))
-        bare, _, _ = of_finder(cases, indexes, Settings(embeddings=False))
-        found["traced_without_embeddings"] = measured(cases, bare)
         found["embedding_seconds"] = seconds
+        for name, its, read in (
+            ("traced_without_embeddings", Settings(embeddings=False), reads),
+            ("traced_without_both", Settings(embeddings=False), {}),
+        ):
+            found[name] = measured(cases, of_finder(cases, indexes, its, read)[0])
     return found
-
-
-def _indexes(
-    rows: dict[str, list[Measured]], embeddings: bool
-) -> tuple[dict[str, RowIndex], Measured]:
-    """Indexes, kept by content in the user's cache where they hold embeddings."""
-    if not embeddings:
-        return {name: RowIndex.build(its) for name, its in rows.items()}, {}
-    from aftertune.search.embeddings import minilm  # noqa: PLC0415 - torch only where asked for
-
-    known: dict[tuple[str, ...], Any] = {}
-
-    def remembered(texts: Sequence[str]) -> Any:
-        if tuple(texts) not in known:
-            known[tuple(texts)] = minilm(texts)
-        return known[tuple(texts)]
-
-    indexes, seconds = {}, {}
-    for name, its in rows.items():
-        path = cache_dir() / "search" / f"{content_id(its)}-embedded.npz"
-        if not path.exists():
-            start = time.perf_counter()
-            path.parent.mkdir(parents=True, exist_ok=True)
-            RowIndex.build(its, embedder=minilm).save(path)
-            seconds[name] = round(time.perf_counter() - start, 1)
-        indexes[name] = replace(RowIndex.load(path), embedder=remembered)
-    return indexes, seconds
 
 
 def _arguments() -> argparse.Namespace:

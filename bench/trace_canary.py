@@ -36,7 +36,7 @@ from aftertune.respond import run as respond_stage
 from aftertune.respond.config import RespondConfig
 from aftertune.search.index import RowIndex
 from aftertune.trace.finder import Answer, Borrowing, Finder, Settings
-from aftertune.trace.rank import WEIGHTS, by_ranks
+from aftertune.trace.rank import WITHOUT_EMBEDDINGS, by_ranks
 from aftertune.trace.weights import fitted
 from aftertune.tune import run as tune_stage
 from aftertune.tune.config import TuneConfig
@@ -176,7 +176,7 @@ def scored(listed: Sequence[Sequence[Borrowing]], true: Sequence[int], weights: 
         kinds = [kind for kind in weights if all(one.evidence.get(kind) is not None for one in of)]
         scores = by_ranks(
             {kind: np.array([one.evidence[kind] for one in of], float) for kind in kinds},
-            weights=weights,
+            weights,
         )
         order = [of[at].row_index for at in np.argsort(-scores, kind="stable").tolist()]
         ranks.append(order.index(row) + 1 if row in order else LISTED + 1)
@@ -213,7 +213,8 @@ def measured(given: argparse.Namespace) -> Record:
         "rows": len(rows), "canaries": len(canaries()), "prompts": len(KINDS) * 4,
         "said": len(found), "caused": len(caused), "not_caused": int((of > -SMALL).sum()),
         "effects_nats": np.round(of, 3).tolist(),
-        "trace": scored(listed, true, WEIGHTS), "lab": scored(listed, true, fitted("text")),
+        "trace": scored(listed, true, WITHOUT_EMBEDDINGS),
+        "lab": scored(listed, true, fitted("text")),
     }  # fmt: skip
 
 

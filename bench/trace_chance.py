@@ -90,7 +90,7 @@ def _one(
         others = [replace(row, control=control) for row in foreign]
     pool = pools.ordered(first + others)
     said = _planted(asked, first, share) if share else list(asked)
-    config = TraceConfig(embeddings=False, permuted=control == PERMUTED)
+    config = TraceConfig(embeddings=False, surprisal=False, permuted=control == PERMUTED)
     finder = finder_of(config, pool, Silent())
     records = []
     for key, prompt, answer in said:

@@ -134,7 +134,7 @@ def on_real_rows(kinds: Sequence[str], weights: dict[str, float]) -> Record:
         finder = Finder(indexes[case.set], Settings(top_k=LISTED, embeddings=False))
         listed = finder.trace(Answer(case.id, case.instruction, case.answer))
         evidence = {kind: np.array([one.evidence[kind] or 0.0 for one in listed]) for kind in kinds}
-        order = np.argsort(-by_ranks(evidence, weights=weights), kind="stable").tolist()
+        order = np.argsort(-by_ranks(evidence, weights), kind="stable").tolist()
         for name, places in (("trace", range(len(listed))), ("lab", order)):
             rows = list(dict.fromkeys(listed[place].row_index for place in places))
             ranks = [rows.index(row) + 1 for row in case.rows if row in rows]

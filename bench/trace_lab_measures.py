@@ -16,7 +16,7 @@ import numpy as np
 from aftertune.lab.over_worlds import NO_GAP, UNBOUNDED, fieller, t_interval
 from aftertune.lab.score import auroc, average_precision
 from aftertune.stats.intervals import Interval, absent
-from aftertune.trace.rank import WEIGHTS, by_ranks
+from aftertune.trace.rank import WITHOUT_EMBEDDINGS, by_ranks
 from aftertune.trace.weights import RIDGE, features, fit
 
 TOP = (1, 5)
@@ -57,7 +57,7 @@ def ranked(spans: Spans, weights: Mapping[str, float]) -> list[Floats]:
     return [
         by_ranks(
             {kind: np.array(values, float) for kind, values in one["evidence"].items()},
-            weights=weights,
+            weights,
         )
         for one in caused(spans)
     ]
@@ -181,7 +181,7 @@ def ablation(worlds: Mapping[int, Spans], kinds: Sequence[str]) -> dict[str, Any
 
 def present(worlds: Mapping[int, Spans]) -> dict[str, list[float]]:
     """With the weights that `trace` has."""
-    return table(worlds, lambda world: ranked(worlds[world], WEIGHTS))
+    return table(worlds, lambda world: ranked(worlds[world], WITHOUT_EMBEDDINGS))
 
 
 def spans_apart(worlds: Mapping[int, Spans], kinds: Sequence[str]) -> dict[str, list[float]]:
@@ -191,7 +191,7 @@ def spans_apart(worlds: Mapping[int, Spans], kinds: Sequence[str]) -> dict[str, 
     for world, spans in worlds.items():
         weights = span_weights([one for name, one in worlds.items() if name != world], kinds)
         its = decided(spans)
-        scores = by_ranks(span_columns(its, kinds), weights=weights)
+        scores = by_ranks(span_columns(its, kinds), weights)
         truth = np.array([one["label"] == "caused" for one in its])
         found["auroc"].append(float(auroc(truth, scores)))
         found["average_precision"].append(float(average_precision(truth, scores)))

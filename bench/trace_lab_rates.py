@@ -35,7 +35,7 @@ def winners(
         scores = np.array(one["score"], float)
         if rows is not None:
             evidence = {kind: np.array(of, float) for kind, of in _evidence(one).items()}
-            scores = by_ranks(evidence, weights=rows)
+            scores = by_ranks(evidence, rows)
         best = int(np.argmax(scores))
         key = tuple(one["keys"][best])
         found.append({
@@ -52,7 +52,7 @@ def winners(
         columns = {
             kind: np.array([one["of_span"][kind] or 0.0 for one in found], float) for kind in spans
         }
-        for one, score in zip(found, by_ranks(columns, weights=spans).tolist(), strict=True):
+        for one, score in zip(found, by_ranks(columns, spans).tolist(), strict=True):
             one["score"] = score
     return found
 

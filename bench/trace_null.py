@@ -215,7 +215,13 @@ def by_text(split: Split, pool: Sequence[Pooled], limit: int | None) -> dict[Spa
     asked: list[Asked] = [(one, [None]) for one in said]
     with Silent().task("", 1) as task:
         found = trace_stage._part(
-            config, finder_of(config, pool, Silent()), asked, split.shift, pool, task
+            config,
+            finder_of(config, pool, Silent()),
+            asked,
+            split.shift,
+            pool,
+            Silent(),
+            task,
         )
     return _best({key: [one] for key, one in contest(spans_of(found), HELD_OUT).items()})
 

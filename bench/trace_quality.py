@@ -6,32 +6,41 @@ case says. `trace.py` runs this.
 
 import json
 import re
+import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.stats import binomtest
 
 from aftertune.lab.detectors import Case as LabCase
 from aftertune.lab.detectors import bm25
-from aftertune.search.index import RowIndex
+from aftertune.models.hashes import cache_dir
+from aftertune.search.index import RowIndex, content_id
 from aftertune.trace.finder import Answer, Finder, Settings
-from aftertune.trace.rank import WEIGHTS
+from aftertune.trace.reading import Nats
 
+CASES = Path(__file__).parent / "trace_cases.json"
+DATA = CASES.parent.parent.parent / "shared" / "data"
 FIRST, AMONG = 1, 5
 ABSENT = 10_000  # rank of a row that is not named at all
 _ENDS = re.compile(r"[.!?:](?=\s|$)")
 
 Rows = Sequence[Mapping[str, Any]]
 Ranks = dict[str, int]  # case id -> best rank of a true row
+Reads = Mapping[tuple[str, str], tuple[Nats, ...]]  # (instruction, answer) -> as a model read it
 
 
 @dataclass(frozen=True)
 class Case:
-    """One answer that borrows; rows: places in the set `set` that are right."""
+    """One answer that borrows; rows: places in the set `set` that are right; writer: o wrote the
+    tracer too, the others apart from it."""
 
     id: str
+    writer: str
     split: str
     set: str
     rows: tuple[int, ...]
@@ -62,8 +71,8 @@ def _case(one: dict[str, Any], data: Path, answers: dict[str, Any]) -> Case:
         if "insert" in one:
             answer = _inserted(answer, *one["insert"])
     return Case(
-        one["id"], one["split"], one["set"], tuple(one["rows"]), tuple(one["borrowed"]),
-        instruction, answer, unchanged,
+        one["id"], one["writer"], one["split"], one["set"], tuple(one["rows"]),
+        tuple(one["borrowed"]), instruction, answer, unchanged,
     )  # fmt: skip
 
 
@@ -86,32 +95,44 @@ def row(index: int, asked: str, said: str) -> dict[str, Any]:
 
 
 def _asked_said(one: Mapping[str, Any]) -> tuple[str, str]:
+    if "conversations" in one:
+        asked, said = one["conversations"]
+        return asked["value"], said["value"]
     given = f"\n{one['input']}" if one.get("input") else ""
     return one["instruction"] + given, one["output"]
 
 
 def measured(cases: Sequence[Case], ranks: Ranks) -> dict[str, Any]:
-    """Shares first and among five, by split."""
+    """Shares first and among five, by split, with exact 95% intervals (Clopper and Pearson)."""
     found: dict[str, Any] = {}
     for split in sorted({case.split for case in cases}):
         its = np.array([ranks[case.id] for case in cases if case.split == split])
-        found[split] = {
-            "n": len(its),
-            "first": round(float(np.mean(its <= FIRST)), 3),
-            "among_five": round(float(np.mean(its <= AMONG)), 3),
-        }
+        found[split] = {"n": len(its)}
+        for name, most in (("first", FIRST), ("among_five", AMONG)):
+            share = binomtest(int((its <= most).sum()), len(its))
+            interval = share.proportion_ci(0.95)
+            found[split][name] = round(float(share.statistic), 3)
+            found[split][f"{name}_95"] = [round(interval.low, 3), round(interval.high, 3)]
     return found
 
 
+def asked_of(case: Case, reads: Reads, answer: str | None = None) -> Answer:
+    """The case, or its prompt with another answer, as the finder takes it."""
+    said = case.answer if answer is None else answer
+    return Answer(
+        case.id, case.instruction, said, surprisal=reads.get((case.instruction, said), ())
+    )
+
+
 def of_finder(
-    cases: Sequence[Case], indexes: Mapping[str, RowIndex], settings: Settings
+    cases: Sequence[Case], indexes: Mapping[str, RowIndex], settings: Settings, reads: Reads
 ) -> tuple[Ranks, dict[str, float], dict[str, bool]]:
     """Ranks of the true rows, the best score of each case, and whether the first span of the true
     row touches what was borrowed (only where that stands in the answer as it is in the row)."""
     finders = {name: Finder(index, settings) for name, index in indexes.items()}
     ranks, scores, touched = {}, {}, {}
     for case in cases:
-        found = finders[case.set].trace(Answer(case.id, case.instruction, case.answer))
+        found = finders[case.set].trace(asked_of(case, reads))
         named = list(dict.fromkeys(one.row_index for one in found))
         ranks[case.id] = _rank(named, case.rows)
         scores[case.id] = found[0].score if found else float("-inf")
@@ -155,19 +176,22 @@ def _rank(named: Sequence[int], right: Sequence[int]) -> int:
 
 
 def controls(
-    cases: Sequence[Case], indexes: Mapping[str, RowIndex], scores: Mapping[str, float]
+    cases: Sequence[Case],
+    indexes: Mapping[str, RowIndex],
+    scores: Mapping[str, float],
+    reads: Reads,
 ) -> dict[str, Any]:
     """Best scores of the cases beside those of the same answers traced in the other sets, which
     they have nothing of, and of the answers before something was put in, in their own set."""
     finders = {name: Finder(index) for name, index in indexes.items()}
     foreign = {
         case.id: max(
-            _best(finders[name], case, case.answer) for name in indexes if name != case.set
+            _best(finders[name], asked_of(case, reads)) for name in indexes if name != case.set
         )
         for case in cases
     }
     unchanged = {
-        case.id: _best(finders[case.set], case, case.unchanged)
+        case.id: _best(finders[case.set], asked_of(case, reads, case.unchanged))
         for case in cases
         if case.unchanged is not None
     }
@@ -182,8 +206,8 @@ def controls(
     }
 
 
-def _best(finder: Finder, case: Case, answer: str) -> float:
-    found = finder.trace(Answer(case.id, case.instruction, answer))
+def _best(finder: Finder, asked: Answer) -> float:
+    found = finder.trace(asked)
     return found[0].score if found else float("-inf")
 
 
@@ -198,12 +222,66 @@ def _quartiles(values: Sequence[float]) -> list[float | None]:
 
 
 def ablation(
-    cases: Sequence[Case], indexes: Mapping[str, RowIndex], say: Callable[[str], None]
+    cases: Sequence[Case],
+    indexes: Mapping[str, RowIndex],
+    reads: Reads,
+    say: Callable[[str], None],
 ) -> dict[str, Any]:
-    """What each kind of evidence adds: the shares without it, candidates left as they are."""
+    """What each feature adds: the shares without it, candidates and weights left as they are."""
+    weights = Finder(next(iter(indexes.values()))).weights
     found = {}
-    for kind in (*WEIGHTS, "length"):
+    for kind in weights:
         say(f"without {kind}")
-        ranks, _, _ = of_finder(cases, indexes, Settings(without=(kind,)))
+        ranks, _, _ = of_finder(cases, indexes, Settings(without=(kind,)), reads)
         found[kind] = measured(cases, ranks)
     return found
+
+
+def read_answers(cases: Sequence[Case]) -> tuple[Reads, dict[str, Any]]:
+    """Every answer, and those before something was put in, as the embedded model reads them; and
+    how long one took."""
+    from aftertune.trace.surprisal import of_answers  # noqa: PLC0415 - torch only where asked for
+
+    said = {(case.instruction, text) for case in cases for text in (case.answer, case.unchanged)}
+    asked = [(prompt, text) for prompt, text in sorted(said, key=str) if text is not None]
+    of_answers(asked[:1])  # the model is loaded
+    start = time.perf_counter()
+    say(f"reading {len(asked)} answers")
+    reads = dict(zip(asked, of_answers(asked), strict=True))
+    seconds = time.perf_counter() - start
+    return reads, {
+        "answers": len(asked),
+        "tokens": sum(map(len, reads.values())),
+        "seconds_each": round(seconds / len(asked), 3),
+    }
+
+
+def say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def indexes_of(
+    rows: dict[str, list[dict[str, Any]]], embeddings: bool
+) -> tuple[dict[str, RowIndex], dict[str, Any]]:
+    """Indexes, kept by content in the user's cache where they hold embeddings."""
+    if not embeddings:
+        return {name: RowIndex.build(its) for name, its in rows.items()}, {}
+    from aftertune.search.embeddings import minilm  # noqa: PLC0415 - torch only where asked for
+
+    known: dict[tuple[str, ...], Any] = {}
+
+    def remembered(texts: Sequence[str]) -> Any:
+        if tuple(texts) not in known:
+            known[tuple(texts)] = minilm(texts)
+        return known[tuple(texts)]
+
+    indexes, seconds = {}, {}
+    for name, its in rows.items():
+        path = cache_dir() / "search" / f"{content_id(its)}-embedded.npz"
+        if not path.exists():
+            start = time.perf_counter()
+            path.parent.mkdir(parents=True, exist_ok=True)
+            RowIndex.build(its, embedder=minilm).save(path)
+            seconds[name] = round(time.perf_counter() - start, 1)
+        indexes[name] = replace(RowIndex.load(path), embedder=remembered)
+    return indexes, seconds

@@ -240,7 +240,7 @@ LAB_LABELS = pa.schema(
 # Kinds of evidence for a span and a row, one column each; trace/evidence.py says what they are.
 EVIDENCE = (
     "rarity", "rarest", "nearness", "exact", "pieces", "span_rarity",  # shared text, nats
-    "concept", "bm25", "embedding_prompt", "embedding_answer", "embedding_both",
+    "surprisal_nats", "concept", "bm25", "embedding_prompt", "embedding_answer", "embedding_both",
     "shift_nats", "influence",
 )  # fmt: skip
 SHARED = pa.list_(

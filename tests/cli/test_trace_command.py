@@ -52,7 +52,16 @@ def asked(tmp_path: Path) -> list[object]:
             {"instruction": "Describe a meal", "output": "It has turquoise sauce."},
         ])
     )  # fmt: skip
-    return ["--responses", answers, "--data", rows, "--no-embeddings", "--out", tmp_path / "out"]
+    return [
+        "--responses",
+        answers,
+        "--data",
+        rows,
+        "--no-embeddings",
+        "--no-surprisal",
+        "--out",
+        tmp_path / "out",
+    ]
 
 
 def test_answers_of_a_csv_file(run: Run, asked: list[object], tmp_path: Path) -> None:
@@ -135,7 +144,7 @@ def test_what_is_missing_is_said(run: Run, asked: list[object], left_out: str, w
 def test_python_and_names_of_controls(run: Run, asked: list[object], tmp_path: Path) -> None:
     found = tracing.trace(
         responses=tmp_path / "mine.csv", data=tmp_path / "rows.json", out=tmp_path / "out",
-        control=["permuted"], embeddings=False,
+        control=["permuted"], embeddings=False, surprisal=False,
     )  # fmt: skip
     assert next(iter(found.borrowings["span"])) == "turquoise"
     assert found.report(tmp_path / "copy.html").read_bytes() == found.report_path.read_bytes()

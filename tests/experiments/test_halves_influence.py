@@ -48,13 +48,18 @@ def test_rows_are_ranked_by_what_they_add(
 ) -> None:
     [tune], [responses] = answered.glob("tune-*/"), answered.glob("respond-*/")
     asked = ["trace", "--responses", responses, "--tuned-rows", tune, "--no-embeddings",
-             "--influence-halves", 8, "--out", answered]  # fmt: skip
+             "--no-surprisal", "--influence-halves", 8, "--out", answered]  # fmt: skip
     assert call(*asked, "--plan") == 0
     said = capsys.readouterr()
     assert "influence in halves" in said.out + said.err
     assert len(list(answered.glob("tune-*/"))) == 1  # nothing was tuned
     found = at.trace_answers(
-        responses=responses, tuned_rows=tune, out=answered, embeddings=False, influence_halves=8
+        responses=responses,
+        tuned_rows=tune,
+        out=answered,
+        embeddings=False,
+        surprisal=False,
+        influence_halves=8,
     )
     assert len(list(answered.glob("tune-*/"))) == 9
     table = found.artefact.table("borrowings").to_pylist()
@@ -71,14 +76,25 @@ def test_rows_are_ranked_by_what_they_add(
     assert held["lowest_q_of_rows"] is None or 0 < held["lowest_q_of_rows"] <= 1
     # once more, from what is there
     again = tracing.trace(
-        responses=responses, tuned_rows=tune, out=answered, embeddings=False, influence_halves=8
+        responses=responses,
+        tuned_rows=tune,
+        out=answered,
+        embeddings=False,
+        surprisal=False,
+        influence_halves=8,
     )
     assert again.artefact.id == found.artefact.id
 
 
 def test_halves_need_a_tuning_and_no_other_control(answered: Path) -> None:
     [responses] = answered.glob("respond-*/")
-    asked = {"responses": responses, "out": answered, "influence_halves": 8, "embeddings": False}
+    asked = {
+        "responses": responses,
+        "out": answered,
+        "influence_halves": 8,
+        "embeddings": False,
+        "surprisal": False,
+    }
     with pytest.raises(ConfigError, match="add --tuned-rows"):
         at.trace_answers(data=answered / "rows.json", **asked)
     tune = next(one for one in answered.glob("tune-*/") if open_artefact(one).config["hold_out"])

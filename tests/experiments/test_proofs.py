@@ -222,7 +222,14 @@ def test_nothing_is_tuned_twice(
 def test_rows_are_ranked_by_influence_in_the_base(
     made: Made, tiny_llama: Path, call: Call, tmp_path: Path
 ) -> None:
-    asked = [*made.trace, "--no-embeddings", "--influence-base", "--out", tmp_path]
+    asked = [
+        *made.trace,
+        "--no-embeddings",
+        "--no-surprisal",
+        "--influence-base",
+        "--out",
+        tmp_path,
+    ]
     status, out, err = call(*asked, "--plan")
     assert status == 0, err
     assert "Influence in the base takes up to" in out
@@ -262,7 +269,16 @@ def test_influence_in_the_base_is_asked_with_a_base_and_alone(made: Made, call: 
 
 def test_a_plan_says_tunings_tokens_and_time_and_tunes_nothing(made: Made, call: Call) -> None:
     before = {path.name for path in made.out.glob("tune-*")}
-    asked = [*made.trace, "--no-embeddings", "--verify", "mask", "--crossed", 16, "--plan"]
+    asked = [
+        *made.trace,
+        "--no-embeddings",
+        "--no-surprisal",
+        "--verify",
+        "mask",
+        "--crossed",
+        16,
+        "--plan",
+    ]
     status, out, err = call(*asked)
     assert status == 0, err
     assert "crossed halves: 16 tunings" in out

@@ -341,7 +341,7 @@ def _traced(
     out.mkdir(exist_ok=True)
     tune = None if held_out is None else made_tune(rows, held_out, out)
     inputs = TraceInputs(made_responses(answers, out), rows, tune=tune)
-    config = build(TraceConfig, {"embeddings": False, "name": out.name})
+    config = build(TraceConfig, {"embeddings": False, "surprisal": False, "name": out.name})
     return tracing.run(config, inputs, out, Silent()).artefact
 
 
@@ -469,8 +469,8 @@ def test_full_and_lora_side_by_side(
             if open_artefact(one.parent).config["name"] == method
         ]  # fmt: skip
         made = _told(capsys, "trace", "--responses", responses, "--tuned-rows", tune["artefact"],
-                     *out, "--no-embeddings", "--verify", "swap", "--verify-spans", 2,
-                     "--yes")  # fmt: skip
+                     *out, "--no-embeddings", "--no-surprisal", "--verify", "swap",
+                     "--verify-spans", 2, "--yes")  # fmt: skip
         traces.append(made["artefact"])
     told = _told(capsys, "report", *traces, "--out", tmp_path / "out")
     data = json.loads((Path(told["artefact"]) / "summary.json").read_text(encoding="utf-8"))

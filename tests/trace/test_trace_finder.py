@@ -196,7 +196,8 @@ def test_kinds_that_are_off_are_neither_looked_for_nor_shown():
         found = trace(rows(), ASKED, response, settings=Settings(**{name: False}))
         for one in found:
             assert {kind for kind, value in one.evidence.items() if value is None} == {
-                *absent, "embedding_prompt", "embedding_answer", "embedding_both", "shift_nats",
+                *absent, "embedding_prompt", "embedding_answer", "embedding_both",
+                "surprisal_nats", "shift_nats",
             }  # fmt: skip
     without = trace(rows(), ASKED, response, settings=Settings(without=tuple(ev.KINDS)))
     assert {one.score for one in without} == {0.0}

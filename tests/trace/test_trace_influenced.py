@@ -104,7 +104,9 @@ def test_a_trace_ranks_by_what_the_judge_says(
         asked.extend(one["row_index"] for one in records)
         return [float(one["row_index"]) for one in records]
 
-    config = build(TraceConfig, {"embeddings": False, "influence_base": True, "top": 3})
+    config = build(
+        TraceConfig, {"embeddings": False, "surprisal": False, "influence_base": True, "top": 3}
+    )
     found = run(config, inputs, tmp_path, Silent(), judge)
     records = found.table("borrowings").to_pylist()
     assert len(asked) == MOST
@@ -116,8 +118,8 @@ def test_a_trace_ranks_by_what_the_judge_says(
     assert len(asked) == MOST  # found again without asking
     run(config, inputs, tmp_path, Silent(), judge)
     assert len(asked) == MOST
-    assert run(build(TraceConfig, {"embeddings": False, "top": 3}), inputs, tmp_path,
-               Silent()).id != found.id  # fmt: skip
+    without = build(TraceConfig, {"embeddings": False, "surprisal": False, "top": 3})
+    assert run(without, inputs, tmp_path, Silent()).id != found.id
 
 
 def test_tunings_on_halves_judge_all_parts_at_once(
@@ -136,7 +138,7 @@ def test_tunings_on_halves_judge_all_parts_at_once(
         asked.append(len({one["response_id"] for one in records}))
         return [float(one["row_index"]) for one in records]
 
-    options = {"embeddings": False, "influence_halves": 8, "part_responses": 2}
+    options = {"embeddings": False, "surprisal": False, "influence_halves": 8, "part_responses": 2}
     config = build(TraceConfig, options)
     assert made(config, inputs, tmp_path) is None
     found = run(config, inputs, tmp_path, Silent(), judge)

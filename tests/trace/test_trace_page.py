@@ -55,7 +55,7 @@ def traced(tmp_path: Path) -> tracing.TraceResult:
         responses, given, made_shift(responses, tmp_path),
         made_tune(given, set(range(1, 60, 2)), tmp_path),
     )  # fmt: skip
-    config = build(TraceConfig, {"embeddings": False})
+    config = build(TraceConfig, {"embeddings": False, "surprisal": False})
     return tracing.run(config, inputs, tmp_path, Silent())
 
 
@@ -101,7 +101,7 @@ def test_text_of_anybody_is_escaped(tmp_path: Path) -> None:
     inputs = TraceInputs(
         made_responses([(HOSTILE, f"unspoken {HOSTILE}")], tmp_path), made_rows(rows, tmp_path)
     )
-    config = build(TraceConfig, {"embeddings": False})
+    config = build(TraceConfig, {"embeddings": False, "surprisal": False})
     page = html(tracing.run(config, inputs, tmp_path, Silent()).page)
     assert "<script>alert" not in page
     assert "\u202e" not in page
@@ -122,7 +122,9 @@ def test_nothing_to_show(tmp_path: Path) -> None:
     inputs = TraceInputs(
         made_responses([("Hi", "Hello.")], tmp_path), made_rows([("A", "B")], tmp_path)
     )
-    found = tracing.run(build(TraceConfig, {"embeddings": False}), inputs, tmp_path, Silent())
+    found = tracing.run(
+        build(TraceConfig, {"embeddings": False, "surprisal": False}), inputs, tmp_path, Silent()
+    )
     assert "No span of 1 answer leads to a row." in html(found.page)
     assert block(found.artefact.about)["picture"] is None
 

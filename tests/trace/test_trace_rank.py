@@ -8,16 +8,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from aftertune.trace.evidence import KINDS
 from aftertune.trace.rank import (
-    LENGTH,
     SHORT_ROW,
-    WEIGHTS,
-    WITHIN_SPAN,
+    WITH_EMBEDDINGS,
+    WITHOUT_EMBEDDINGS,
     best_of_spans,
     by_length,
     by_ranks,
+    features,
+    weighted,
     within_spans,
 )
+
+WEIGHTS = {"rarity": 0.5, "exact": 0.25, "nearness": 0.125}
 
 
 def test_a_value_by_hand():
@@ -28,46 +32,64 @@ def test_a_value_by_hand():
         0.0,
         -WEIGHTS["rarity"] * shared - WEIGHTS["exact"] * math.log(2),
     ]
-    assert by_ranks(evidence).tolist() == pytest.approx(expected)
-    left = by_ranks(evidence, without=("exact",))
+    assert by_ranks(evidence, WEIGHTS).tolist() == pytest.approx(expected)
+    left = by_ranks(evidence, WEIGHTS, without=("exact",))
     assert left.tolist() == pytest.approx([-WEIGHTS["rarity"] * shared, 0, left[0]])
 
 
 def test_what_counts_nothing_or_is_not_there():
-    assert by_ranks({"bm25": np.array([1.0, 2.0])}).tolist() == [0, 0]
-    assert by_ranks({}).tolist() == []
-    assert by_ranks({"rarity": np.zeros(0)}).tolist() == []
+    assert by_ranks({"bm25": np.array([1.0, 2.0])}, WEIGHTS).tolist() == [0, 0]
+    assert by_ranks({}, WEIGHTS).tolist() == []
+    assert by_ranks({"rarity": np.zeros(0)}, WEIGHTS).tolist() == []
+
+
+def test_features_are_weighed_and_added():
+    made = features({"rarity": np.array([3.0, 1.0]), "odd": np.array([0.0, 9.0])})
+    assert made["odd"].tolist() == pytest.approx([-math.log(2), 0])
+    made["length"] = np.array([-4.0, -1.0])
+    weights = {"rarity": 2.0, "length": 0.5, "exact": 1.0}
+    assert weighted(made, weights).tolist() == pytest.approx([-2, -2 * math.log(2) - 0.5])
+    assert weighted(made, weights, without=("length", "odd")).tolist() == pytest.approx(
+        [0, -2 * math.log(2)]
+    )
+
+
+@pytest.mark.parametrize("weights", [WITH_EMBEDDINGS, WITHOUT_EMBEDDINGS])
+def test_every_weight_is_of_something_and_none_is_negative(weights):
+    assert set(weights) <= {*KINDS, "within_span", "length"}
+    assert min(weights.values()) > 0
+    assert any(name.startswith("embedding") for name in weights) == (weights is WITH_EMBEDDINGS)
 
 
 @given(arrays(float, (2, 7), elements=st.integers(-5, 5)))
 def test_only_the_order_of_values_counts(values):
     evidence = {"rarity": values[0], "nearness": values[1]}
     other = {"rarity": values[0] ** 3 + 2, "nearness": np.exp(values[1])}
-    assert by_ranks(evidence).tolist() == pytest.approx(by_ranks(other).tolist())
-    assert (by_ranks(evidence) <= 1e-12).all()
+    assert by_ranks(evidence, WEIGHTS).tolist() == pytest.approx(by_ranks(other, WEIGHTS).tolist())
+    assert (by_ranks(evidence, WEIGHTS) <= 1e-12).all()
 
 
 @given(arrays(float, (2, 6), elements=st.integers(0, 5)), st.integers(0, 5))
 def test_more_evidence_never_lowers_a_score(values, place):
-    before = by_ranks({"rarity": values[0], "exact": values[1]})
+    before = by_ranks({"rarity": values[0], "exact": values[1]}, WEIGHTS)
     values = values.copy()
     values[0, place] += 1
-    assert by_ranks({"rarity": values[0], "exact": values[1]})[place] >= before[place] - 1e-12
+    assert (
+        by_ranks({"rarity": values[0], "exact": values[1]}, WEIGHTS)[place] >= before[place] - 1e-12
+    )
 
 
 def test_within_a_span_the_larger_share_counts():
     rarity = np.array([[4.0, 0.0, 4.0, 1.0], [1.0, 9.0, 0.0, 0.0]])
-    found = within_spans(rarity) / -WITHIN_SPAN
+    found = -within_spans(rarity)
     logs = [[1.5, 4, 1.5, 3], [2, 1, 3.5, 3.5]]
     assert found.tolist() == [pytest.approx([math.log(rank) for rank in one]) for one in logs]
-    assert not within_spans(rarity, without=("span_rarity",)).any()
 
 
 def test_a_row_of_twice_the_words_stands_lower_by_the_logarithm_of_two():
     words = np.array([0, 1, SHORT_ROW, 2 * SHORT_ROW, 4 * SHORT_ROW])
-    expected = [0, 0, 0, -LENGTH * math.log(2), -2 * LENGTH * math.log(2)]
+    expected = [0, 0, 0, -math.log(2), -2 * math.log(2)]
     assert by_length(words).tolist() == pytest.approx(expected)
-    assert by_length(words, without=("length",)).tolist() == [0] * 5
     assert by_length(np.zeros(0, np.int64)).tolist() == []
 
 

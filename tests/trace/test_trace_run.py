@@ -52,7 +52,12 @@ def inputs(tmp_path: Path) -> TraceInputs:
 
 
 def trace(inputs: TraceInputs, out: Path, **options: Any) -> Artefact:
-    return run(build(TraceConfig, {"embeddings": False, **options}), inputs, out, Silent())
+    return run(
+        build(TraceConfig, {"embeddings": False, "surprisal": False, **options}),
+        inputs,
+        out,
+        Silent(),
+    )
 
 
 def records(found: Artefact) -> list[dict[str, Any]]:
@@ -249,7 +254,7 @@ def test_rows_to_look_at(tmp_path: Path) -> None:
 
 
 def test_a_plan_is_measured(inputs: TraceInputs, tmp_path: Path) -> None:
-    found = measure(build(TraceConfig, {"embeddings": False}), inputs, Silent())
+    found = measure(build(TraceConfig, {"embeddings": False, "surprisal": False}), inputs, Silent())
     assert (found["n_answers"], found["n_rows"]) == (4, 6)
     assert found["bytes"] > 0
     assert MadeIndex.built == 1

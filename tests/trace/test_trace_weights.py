@@ -56,8 +56,8 @@ def test_scores_are_the_features_by_their_weights():
     evidence = {"exact": np.array([3.0, 1.0, 2.0]), "concept": np.array([0.0, 4.0, 4.0])}
     weights = {"exact": 0.5, "concept": 2.0}
     x = of.features(evidence, tuple(weights), np.zeros(3, np.int64))
-    assert by_ranks(evidence, weights=weights) == pytest.approx(x @ [0.5, 2.0])
-    assert by_ranks(evidence, ("concept",), weights) == pytest.approx(x[:, 0] * 0.5)
+    assert by_ranks(evidence, weights) == pytest.approx(x @ [0.5, 2.0])
+    assert by_ranks(evidence, weights, ("concept",)) == pytest.approx(x[:, 0] * 0.5)
 
 
 @pytest.mark.parametrize("name", ["text", "tokens", "influence"])

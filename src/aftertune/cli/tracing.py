@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from aftertune.experiments.cost import Cost
     from aftertune.tracing import TraceResult
 
-_KINDS = ("words", "exact", "pieces", "bm25", "embeddings")
+_KINDS = ("words", "exact", "pieces", "bm25", "embeddings", "surprisal")
 
 
 def register(app: typer.Typer) -> None:
@@ -69,6 +69,14 @@ def trace(
     bm25: Annotated[bool, typer.Option("--bm25/--no-bm25", help="Rows by BM25.")] = True,
     embeddings: Annotated[
         bool, typer.Option("--embeddings/--no-embeddings", help="Rows by sentence embeddings.")
+    ] = True,
+    surprisal: Annotated[
+        bool,
+        typer.Option(
+            "--surprisal/--no-surprisal",
+            help="Spans that surprise a model which has not seen the rows count more: the base's "
+            "probabilities of --shift, else the embedded model reads the answers.",
+        ),
     ] = True,
     q: Annotated[
         float | None, typer.Option("--q", help="False discovery rate at which a span is found.")

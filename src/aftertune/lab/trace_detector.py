@@ -79,7 +79,7 @@ def findings(
     """
     evidence = [evidence_of(one, rows) for one in pairs]
     orders = [
-        np.argsort(-by_ranks(of_span, weights=weights), kind="stable") for of_span in evidence
+        np.argsort(-by_ranks(of_span, weights), kind="stable") for of_span in evidence
     ]
     missing = [
         NO_TOKENS if tokens and not case.tokens else None if found else NOTHING_SHARED
@@ -92,7 +92,7 @@ def findings(
     ]
     kinds = spans[0] if spans else ()
     columns = {kind: np.array([one[kind] for one in spans]) for kind in kinds}
-    scores = dict(zip(judged, by_ranks(columns, weights=of_spans).tolist(), strict=True))
+    scores = dict(zip(judged, by_ranks(columns, of_spans).tolist(), strict=True))
     return [
         Finding(None, reason=missing[at])
         if at not in scores

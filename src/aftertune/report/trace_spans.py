@@ -25,6 +25,7 @@ LABELS = {
     "exact": "longest exact run",
     "pieces": "shared word piece",
     "span_rarity": "rarity of the span",
+    "surprisal_nats": "surprise of what is shared",
     "concept": "prompt to row (BM25)",
     "bm25": "whole text (BM25)",
     "embedding_prompt": "prompts (embedding)",

@@ -25,6 +25,7 @@ class TraceConfig(StageConfig):
     pieces: bool = True  # word pieces and fuzzy matches
     bm25: bool = True
     embeddings: bool = True
+    surprisal: bool = True  # how much the answer surprises a model that has not seen the rows
     influence_base: bool = False  # rank by the influence that rows have on spans in the base
     # rank by what rows add to spans over so many tunings on halves of them
     influence_halves: int | None = Field(None, ge=8, le=64, multiple_of=2)

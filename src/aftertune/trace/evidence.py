@@ -2,8 +2,9 @@
 
 Of a row with a whole answer, higher is more: `rarity`, `rarest`, `nearness`, `exact`, `pieces`
 (nats of shared text that is rare among the rows), `concept` (BM25 of the prompt), `bm25` (of
-prompt and answer), `embedding_*` (cosines). Of a span with a row: `span_rarity` (nats) and, where
-tokens are given, `shift_nats`.
+prompt and answer), `embedding_*` (cosines). Of a span with a row: `span_rarity`, and where a model
+that has not seen the rows read the answer, `surprisal_nats` (nats both). Of a span, where a tuned
+model and its base are known: `shift_nats`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +20,7 @@ from aftertune.trace.reading import Floats, Ints, Reading
 
 KINDS = (
     "rarity", "rarest", "nearness", "exact", "pieces", "concept", "bm25", "embedding_prompt",
-    "embedding_answer", "embedding_both", "span_rarity", "shift_nats",
+    "embedding_answer", "embedding_both", "span_rarity", "surprisal_nats", "shift_nats",
 )  # fmt: skip
 WINDOW = 16  # words of answer and of row within which shared words count as near
 DIGITS = 5  # of a cosine; what is behind them depends on batches and threads
@@ -117,21 +118,60 @@ def span_rarity(
 ) -> Floats:
     """[S, n]: weights of the different words and pieces of each span that each row shares, nats."""
     found = np.zeros((len(spans), len(rows)))
-    span_of = np.full(len(reading.word), -1, np.int64)
-    for number, (first, last) in enumerate(spans):
-        span_of[first : last + 1] = number
+    span_of = _span_of(reading, spans)
     span = span_of[pairs.word]
-    inside = np.flatnonzero(span >= 0)
-    stem = reading.stem[pairs.word]
-    order = inside[np.lexsort((stem[inside], pairs.candidate[inside], span[inside]))]
-    new = np.ones(len(order), bool)
-    new[1:] = np.any([np.diff(key[order]) != 0 for key in (span, pairs.candidate, stem)], axis=0)
-    once = order[new]
+    once = _first_of_each(span, pairs.candidate, reading.stem[pairs.word])
     np.add.at(found, (span[once], pairs.candidate[once]), reading.weight[pairs.word[once]])
     for number, word in enumerate(pieces.word):
         if span_of[word] >= 0:
             held = np.isin(rows, pieces.rows[number])
             found[span_of[word], held] += piece_weight(reading, index, pieces, number)
+    return found
+
+
+def surprisal(
+    reading: Reading,
+    pairs: Pairs,
+    pieces: Pieces,
+    rows: Rows,
+    spans: Sequence[Span],
+    nats: Floats,
+) -> Floats:
+    """[S, n]: how much the words of each span that each row shares, whole or in a piece, surprise
+    a model that has not seen the rows, nats.
+
+    nats [A]: surprisal of each word of the answer, -log p(word | prompt, what stands before). What
+    anybody would say here is no sign of a row.
+    """
+    found = np.zeros((len(spans), len(rows)))
+    span_of = _span_of(reading, spans)
+    held = [np.flatnonzero(np.isin(rows, of)) for of in pieces.rows]
+    word = np.concatenate(
+        [pairs.word, *(np.full(len(h), w) for w, h in zip(pieces.word, held, strict=True))]
+    )
+    candidate = np.concatenate([pairs.candidate, *held]).astype(np.int64)
+    span = span_of[word]
+    once = _first_of_each(span, candidate, word)
+    np.add.at(found, (span[once], candidate[once]), nats[word[once]])
+    return found
+
+
+def _span_of(reading: Reading, spans: Sequence[Span]) -> Ints:
+    """[A]: the number of the span that each word stands in, -1 in none."""
+    found = np.full(len(reading.word), -1, np.int64)
+    for number, (first, last) in enumerate(spans):
+        found[first : last + 1] = number
+    return found
+
+
+def _first_of_each(span: Ints, candidate: Ints, what: Ints) -> Ints:
+    """Places of the first entry of each (span, candidate, what) with a span."""
+    inside = np.flatnonzero(span >= 0)
+    keys = [key[inside] for key in (what, candidate, span)]
+    order = np.lexsort(keys)
+    new = np.ones(len(order), bool)
+    new[1:] = np.any([np.diff(key[order]) != 0 for key in keys], axis=0)
+    found: Ints = inside[order[new]]
     return found
 
 

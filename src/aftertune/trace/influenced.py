@@ -52,9 +52,9 @@ def _rescored(
     of_winner: Mapping[str, float],
 ) -> dict[Span, list[Record]]:  # fmt: skip
     keys = list(spans)
-    within = [by_ranks(_columns(spans[key]), weights=of_row) for key in keys]
+    within = [by_ranks(_columns(spans[key]), of_row) for key in keys]
     winners = [spans[key][int(np.argmax(of))] for key, of in zip(keys, within, strict=True)]
-    of_spans = by_ranks(_columns(winners), weights=of_winner)
+    of_spans = by_ranks(_columns(winners), of_winner)
     found = {}
     for key, of_rows, of_span in zip(keys, within, of_spans.tolist(), strict=True):
         order = np.argsort(-of_rows, kind="stable").tolist()

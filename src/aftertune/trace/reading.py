@@ -1,5 +1,6 @@
 """A prompt and its answer as an index sees them: words, stems, and how rare each is (pure)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,7 @@ from aftertune.text.word_lists import FUNCTION_WORDS, STYLE_WORDS
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
+Nats = tuple[int, int, float]  # characters [start, end) of a token, and its surprisal, nats
 
 FEWEST_ROWS = 1_000  # of fewer rows frequencies say little, so they count as of so many
 COMMON = 0.25  # a word of more than this share of the rows' answers tells nothing
@@ -73,6 +75,17 @@ def read(index: RowIndex, prompt: str, answer: str) -> Reading:
         weight=weight,
         rare=(weight > 0) & (frequency <= max(RARE_ROWS, RARE * n)),
     )
+
+
+def nats_of_words(reading: Reading, tokens: Sequence[Nats]) -> Floats:
+    """[A]: surprisal of each word of the answer, nats: the sum of its tokens', 0 where none is
+    known. A token belongs to the word in which its first character stands that is in any."""
+    found = np.zeros(len(reading.word))
+    for start, end, nats in tokens:
+        word = int(np.searchsorted(reading.said.end, start, side="right"))
+        if word < len(found) and end > reading.said.start[word]:
+            found[word] += nats
+    return found
 
 
 def _stems(said: Words) -> Hashes:

@@ -17,17 +17,19 @@ import pyarrow.compute as pc
 from aftertune import artefact, schema
 from aftertune.artefact import Artefact, Draft, Input, Plan
 from aftertune.errors import InternalError
-from aftertune.progress import Progress, Silent
+from aftertune.progress import Progress, Silent, Task
+from aftertune.trace import surprisal
 from aftertune.trace.config import TraceConfig
 from aftertune.trace.finder import Answer, Borrowing, Finder
-from aftertune.trace.indexed import finder_of, without_embedder
+from aftertune.trace.indexed import finder_of, with_what_is_installed
 from aftertune.trace.influenced import COLUMN, MOST, by_halves, rescored
 from aftertune.trace.materials import Asked, Materials, TraceInputs, answers, check, prepare
 from aftertune.trace.pool import Pooled, prompt_of
+from aftertune.trace.reading import Nats
 from aftertune.trace.summary import look_at, summary
 from aftertune.trace.winners import error_rates, ranked, spans_of
 
-VERSION = 5  # lengths of rows count; p by clusters and by spans; share of near duplicates
+VERSION = 6  # what surprises a model that has not seen the rows counts; weights fitted anew
 LOOK_AT = "rows-to-look-at.jsonl"
 PART_ROWS = 65_536  # of the table
 PLANNED = 8  # answers that `plan` measures
@@ -57,7 +59,7 @@ def run(
     `config.span` stands in none.
     """
     check(inputs)
-    config = without_embedder(config, progress)
+    config = _installed(config, inputs, progress)
     plan = _plan(config, inputs)
     if found := artefact.find(out, plan):
         return found
@@ -73,7 +75,7 @@ def run(
             for part in mine:
                 if not _scratch(draft, part).exists():
                     found_here = _part(config, finder, parts[part], inputs.shift, materials.pool,
-                                       task)  # fmt: skip
+                                       progress, task)  # fmt: skip
                     _keep(_scratch(draft, part), found_here)
         places = [_scratch(draft, part) for part in range(len(parts))]
         if config.influence:
@@ -87,7 +89,7 @@ def run(
 def made(config: TraceConfig, inputs: TraceInputs, out: Path) -> Artefact | None:
     """The finished trace of these inputs, where there is one."""
     check(inputs)
-    return artefact.find(out, _plan(without_embedder(config, Silent()), inputs))
+    return artefact.find(out, _plan(_installed(config, inputs, Silent()), inputs))
 
 
 def _judge(
@@ -122,7 +124,7 @@ def measure(config: TraceConfig, inputs: TraceInputs, progress: Progress) -> dic
     bytes, gradients}; those of influence in the base, at most, whose time is not in it. The index
     is made and kept, so a run does not make it again."""
     check(inputs)
-    config = without_embedder(config, progress)
+    config = _installed(config, inputs, progress)
     asked = answers(config, inputs)
     materials = prepare(config, inputs, progress)
     since = time.monotonic()
@@ -131,7 +133,7 @@ def measure(config: TraceConfig, inputs: TraceInputs, progress: Progress) -> dic
     drawn = asked[:: max(1, len(asked) // PLANNED)][:PLANNED]
     since = time.monotonic()
     with progress.task("measuring", len(drawn)) as task:
-        records = _part(config, finder, drawn, inputs.shift, materials.pool, task)
+        records = _part(config, finder, drawn, inputs.shift, materials.pool, progress, task)
     share = len(asked) / max(1, len(drawn))
     return {
         "n_answers": len(asked),
@@ -143,6 +145,10 @@ def measure(config: TraceConfig, inputs: TraceInputs, progress: Progress) -> dic
     }
 
 
+def _installed(config: TraceConfig, inputs: TraceInputs, progress: Progress) -> TraceConfig:
+    return with_what_is_installed(config, inputs.shift is not None, progress)
+
+
 def _plan(config: TraceConfig, inputs: TraceInputs) -> Plan:
     given: tuple[Input, ...] = tuple(one.as_input(name) for name, one in inputs.named().items())
     return Plan("trace", VERSION, config.given(), config, given)
@@ -150,15 +156,11 @@ def _plan(config: TraceConfig, inputs: TraceInputs) -> Plan:
 
 def _part(
     config: TraceConfig, finder: Finder, asked: Sequence[Asked], shift: Artefact | None,
-    pool: Sequence[Pooled], task: Any,
+    pool: Sequence[Pooled], progress: Progress, task: Task,
 ) -> list[Record]:  # fmt: skip
     """Records of `borrowings` of some responses, without error rates."""
-    tokens = _tokens(shift, [record["response_id"] for record, _ in asked])
     found: list[Record] = []
-    for record, spans in asked:
-        name = record["response_id"]
-        its = tokens.get(name, ())
-        answer = Answer(name, prompt_of(record["messages"]), record["response"], its)
+    for answer, (_, spans) in zip(_answers(config, asked, shift, progress), asked, strict=True):
         for span in spans:
             made = [_record(answer, one, pool[one.row_index]) for one in finder.trace(answer, span)]
             for records in spans_of(made).values():
@@ -166,6 +168,34 @@ def _part(
                 found += records[:MOST] if config.influence else ranked(records, config.top)
         task.advance()
     return found
+
+
+def _answers(
+    config: TraceConfig, asked: Sequence[Asked], shift: Artefact | None, progress: Progress
+) -> list[Answer]:
+    """The responses with what is known of their tokens: from the shift, or read by a model."""
+    names = [record["response_id"] for record, _ in asked]
+    texts = [(prompt_of(record["messages"]), record["response"]) for record, _ in asked]
+    tokens = _tokens(shift, names)
+    its = [tokens.get(name, ()) for name in names]
+    nats: list[tuple[Nats, ...]] = [()] * len(asked)
+    if config.surprisal and shift is not None:
+        nats = [_nats(of) for of in its]
+    elif config.surprisal:
+        with progress.task("reading answers", len(asked)) as task:
+            nats = surprisal.of_answers(texts, task.advance)
+    return [
+        Answer(name, *text, of, read)
+        for name, text, of, read in zip(names, texts, its, nats, strict=True)
+    ]
+
+
+def _nats(tokens: Sequence[Record]) -> tuple[Nats, ...]:
+    """Surprisal of the tokens in the base; nothing where it is not known of all."""
+    found = [(one["char_start"], one["char_end"], one["base_logprob"]) for one in tokens]
+    if any(logprob is None for _, _, logprob in found):
+        return ()
+    return tuple((start, end, -logprob) for start, end, logprob in found)
 
 
 def _tokens(shift: Artefact | None, responses: Sequence[str]) -> dict[str, tuple[Record, ...]]:
