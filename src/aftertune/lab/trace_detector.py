@@ -78,9 +78,7 @@ def findings(
     row have none either.
     """
     evidence = [evidence_of(one, rows) for one in pairs]
-    orders = [
-        np.argsort(-by_ranks(of_span, weights), kind="stable") for of_span in evidence
-    ]
+    orders = [np.argsort(-by_ranks(of_span, weights), kind="stable") for of_span in evidence]
     missing = [
         NO_TOKENS if tokens and not case.tokens else None if found else NOTHING_SHARED
         for case, found in zip(cases, pairs, strict=True)

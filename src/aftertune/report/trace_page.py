@@ -49,6 +49,9 @@ DEFINITIONS: list[tuple[str, str]] = [
     ("AUROC between row sets", "How well a logistic regression on words tells a control's rows "
      "from the rows, cross-validated: 0.5 not at all, 1 always."),
     ("word for word, adapted", "The whole span stands in the row's answer, or parts of it do."),
+    ("surprise of what is shared", "-log p, nats, of the words of a span that the row shares, by a "
+     "model that has not seen the rows: the base where a shift was given, else the embedded "
+     "SmolLM2-135M-Instruct. What anybody would say is no sign of a row."),
     ("bars", "Evidence beside the largest of the same kind among the rows of the same answer. "
      "Scores rank rows and are no probabilities."),
     ("log-probability", "Of all tokens of the span after the prompt and the answer so far, nats."),

@@ -19,7 +19,7 @@ from aftertune.report.trace_page import build, render, without_texts
 from aftertune.report.trace_proof import facts, filled
 from aftertune.report.trace_spans import Traced
 
-VERSION = 3  # groups of rows, influence in halves
+VERSION = 4  # surprise of what is shared
 _OF_TOKENS = ["response_id", "token_id", "token", "char_start", "char_end", "kl_tuned_base_nats",
               "base_top", "tuned_top"]  # fmt: skip
 

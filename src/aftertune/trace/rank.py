@@ -13,8 +13,8 @@ from aftertune.trace.reading import Floats, Ints
 # also says how well weights fitted without one writer's cases do on them). Kinds that are not named
 # added nothing beside these: they are shown and count nothing. Embeddings do better what words
 # shared with prompt and answer as a whole can do, so without them others count. Set by hand are
-# `shift_nats`, since no case has a tuned model; `within_span`, since hardly any has two sources (0.9
-# to 2 are as good); and what little `span_rarity` counts, which orders the spans of one row.
+# `shift_nats`, since no case has a tuned model; `within_span`, since hardly any has two sources
+# (0.9 to 2 are as good); and what little `span_rarity` counts, which orders the spans of one row.
 WITH_EMBEDDINGS: Mapping[str, float] = {
     "rarity": 0.25,
     "exact": 0.6,
