@@ -146,6 +146,7 @@ def test_rows_held_out_before_tuning_give_p_and_q(made: Made, proved: list[Artef
     for one in found.table("borrowings").to_pylist():
         assert (one["row_index"] in held) == (one["control"] == "held-out rows")
         assert one["base_logprob"] is not None
+        assert one["surprisal_nats"] is not None  # by the base
 
 
 @pytest.mark.slow

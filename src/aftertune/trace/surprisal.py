@@ -26,8 +26,8 @@ from aftertune.trace.reading import Nats
 MODEL = "smollm2-135m"
 PACKAGE = EMBEDDED[MODEL]
 MOST_PROMPT = 512  # tokens of a prompt that are read, its last
-WINDOW = 768  # tokens of an answer that are scored at once; half of it before them is read again
-MOST_TOKENS = 8192  # of an answer; what stands behind is not read
+WINDOW = 1024  # tokens of an answer that are scored at once; half of it before them is read again
+MOST_TOKENS = 2048  # of an answer; what stands behind is not read
 BATCH_TOKENS = 2048  # of a padded batch
 _MOST_CHARACTERS = 16  # of a token of ordinary text; tokenizing more costs more than the model
 DIGITS = 2  # of nats; what is behind them depends on batches and threads
