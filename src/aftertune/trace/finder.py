@@ -75,7 +75,7 @@ class Settings:
     """What is looked for. A kind that is off gives no candidates, no evidence and no score.
 
     top_k: rows per span. max_spans: per response. without: kinds of evidence that are computed
-    and shown, but do not count in the score; "length" for the lengths of the rows.
+    and shown, but do not count in the score; `length` and `within_span` can be left out, too.
     """
 
     top_k: int = 5
@@ -120,15 +120,11 @@ class Compared:
 class Finder:
     """Traces answers within one set of rows."""
 
-    def __init__(
-        self, index: RowIndex, settings: Settings | None = None,
-        weights: Mapping[str, float] | None = None,
-    ) -> None:  # fmt: skip
-        """weights: what each feature counts, where `rank`'s own shall not."""
+    def __init__(self, index: RowIndex, settings: Settings | None = None) -> None:
         self.index = index
         self.settings = settings or Settings()
         embedded = self.settings.embeddings and index.embedder is not None
-        self.weights = weights or (WITH_EMBEDDINGS if embedded else WITHOUT_EMBEDDINGS)
+        self.weights = WITH_EMBEDDINGS if embedded else WITHOUT_EMBEDDINGS
 
     def trace(self, answer: Answer, span: tuple[int, int] | None = None) -> list[Borrowing]:
         """Borrowings, what a person should look at first in front.
