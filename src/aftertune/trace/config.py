@@ -31,7 +31,7 @@ class TraceConfig(StageConfig):
     influence_halves: int | None = Field(None, ge=8, le=64, multiple_of=2)
     q: float = Field(0.10, gt=0, lt=1)  # false discovery rate at which a span counts as found
     permuted: bool = False  # a control of the rows' own answers behind other prompts
-    part_responses: int = Field(256, ge=1)  # responses of a part: what a kill can lose
+    part_responses: int = Field(64, ge=1)  # responses of a part: what a kill can lose
     seed: int = Field(0, ge=0)  # of permuted rows, halves, the classifier's folds, the bootstrap
 
     @model_validator(mode="after")
