@@ -53,14 +53,9 @@ def test_rows_are_ranked_by_what_they_add(
     said = capsys.readouterr()
     assert "influence in halves" in said.out + said.err
     assert len(list(answered.glob("tune-*/"))) == 1  # nothing was tuned
-    found = at.trace_answers(
-        responses=responses,
-        tuned_rows=tune,
-        out=answered,
-        embeddings=False,
-        surprisal=False,
-        influence_halves=8,
-    )
+    given = {"responses": responses, "tuned_rows": tune, "out": answered, "embeddings": False,
+             "surprisal": False, "influence_halves": 8}  # fmt: skip
+    found = at.trace_answers(**given)
     assert len(list(answered.glob("tune-*/"))) == 9
     table = found.artefact.table("borrowings").to_pylist()
     assert table
@@ -75,14 +70,7 @@ def test_rows_are_ranked_by_what_they_add(
     held = found.artefact.about["found"]["held_out"]
     assert held["lowest_q_of_rows"] is None or 0 < held["lowest_q_of_rows"] <= 1
     # once more, from what is there
-    again = tracing.trace(
-        responses=responses,
-        tuned_rows=tune,
-        out=answered,
-        embeddings=False,
-        surprisal=False,
-        influence_halves=8,
-    )
+    again = tracing.trace(**given)
     assert again.artefact.id == found.artefact.id
 
 

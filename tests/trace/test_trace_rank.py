@@ -16,7 +16,7 @@ from aftertune.trace.rank import (
     best_of_spans,
     by_length,
     by_ranks,
-    features,
+    minus_log_ranks,
     weighted,
     within_spans,
 )
@@ -44,7 +44,7 @@ def test_what_counts_nothing_or_is_not_there():
 
 
 def test_features_are_weighed_and_added():
-    made = features({"rarity": np.array([3.0, 1.0]), "odd": np.array([0.0, 9.0])})
+    made = minus_log_ranks({"rarity": np.array([3.0, 1.0]), "odd": np.array([0.0, 9.0])})
     assert made["odd"].tolist() == pytest.approx([-math.log(2), 0])
     made["length"] = np.array([-4.0, -1.0])
     weights = {"rarity": 2.0, "length": 0.5, "exact": 1.0}
@@ -52,6 +52,12 @@ def test_features_are_weighed_and_added():
     assert weighted(made, weights, without=("length", "odd")).tolist() == pytest.approx(
         [0, -2 * math.log(2)]
     )
+
+
+def test_what_is_not_known_moves_nobody():
+    made = minus_log_ranks({"a": np.array([np.nan, 4.0, 9.0]), "b": np.full(2, np.nan)})
+    assert made["a"].tolist() == pytest.approx([-math.log(2) / 2, -math.log(2), 0])
+    assert made["b"].tolist() == [0, 0]
 
 
 @pytest.mark.parametrize("weights", [WITH_EMBEDDINGS, WITHOUT_EMBEDDINGS])

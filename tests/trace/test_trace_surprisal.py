@@ -94,7 +94,10 @@ def test_a_word_has_the_nats_of_its_tokens():
     reading = read(index, "?", "One telegraph, two")
     tokens = [(0, 3, 1.0), (3, 8, 2.0), (8, 13, 4.0), (13, 14, 8.0), (14, 18, 16.0)]
     assert nats_of_words(reading, tokens).tolist() == [1.0, 6.0, 16.0]  # the comma is of none
-    assert nats_of_words(reading, []).tolist() == [0, 0, 0]
+    cut = nats_of_words(reading, tokens[:2])
+    assert cut[0] == 1.0
+    assert np.isnan(cut[1:]).all()  # the second word was read in part, the third not
+    assert np.isnan(nats_of_words(reading, [])).all()
 
 
 def test_what_nobody_would_expect_stands_first():
@@ -113,6 +116,17 @@ def test_what_nobody_would_expect_stands_first():
         found = finder.trace(Answer("r", ASKED, response, surprisal=nats))
         assert found[0].span == name
         assert found[0].evidence["surprisal_nats"] == 20.0
+
+
+def test_a_span_behind_what_was_read_has_none_and_is_found_all_the_same():
+    response = "Samuel Morse did it. Later it was patented in 1837."
+    end = response.index(" Later")
+    finder = Finder(RowIndex.build(rows()))
+    found = finder.trace(Answer("r", ASKED, response, surprisal=((0, end, 9.0),)))
+    nats = {one.span: one.evidence["surprisal_nats"] for one in found if one.row_index == 7}
+    assert nats.pop("Samuel Morse") == 9.0
+    assert nats
+    assert set(nats.values()) == {None}
 
 
 def test_pieces_of_words_count_whole():

@@ -140,8 +140,9 @@ def surprisal(
     """[S, n]: how much the words of each span that each row shares, whole or in a piece, surprise
     a model that has not seen the rows, nats.
 
-    nats [A]: surprisal of each word of the answer, -log p(word | prompt, what stands before). What
-    anybody would say here is no sign of a row.
+    nats [A]: surprisal of each word of the answer, -log p(word | prompt, what stands before); NaN
+    where it is not known, and so is every sum with it. What anybody would say here is no sign of a
+    row.
     """
     found = np.zeros((len(spans), len(rows)))
     span_of = _span_of(reading, spans)

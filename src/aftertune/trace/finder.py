@@ -23,7 +23,7 @@ from aftertune.trace.rank import (
     WITHOUT_EMBEDDINGS,
     best_of_spans,
     by_length,
-    features,
+    minus_log_ranks,
     weighted,
     within_spans,
 )
@@ -212,8 +212,8 @@ class Finder:
             ranked["shift_nats"] = np.array(shifts)[which]
         rows = found.rows
         lengths = index.bounds[rows + 1] - index.bounds[rows] - 1  # without the BREAK behind each
-        of_row = {**features(found.evidence), "length": by_length(lengths)}
-        of_pair = {**features(ranked), "within_span": within_spans(within)[which, candidate]}
+        of_row = {**minus_log_ranks(found.evidence), "length": by_length(lengths)}
+        of_pair = {**minus_log_ranks(ranked), "within_span": within_spans(within)[which, candidate]}
         return Compared(
             which, candidate, index.row_index[rows[candidate]], local,
             {**{name: values[candidate] for name, values in of_row.items()}, **of_pair},
@@ -233,7 +233,11 @@ class Finder:
         for pair, rank in zip(kept.tolist(), ranks.tolist(), strict=True):
             span, row = int(compared.span[pair]), int(compared.candidate[pair])
             numbers = {name: float(values[row]) for name, values in found.evidence.items()}
-            numbers |= {name: float(values[pair]) for name, values in compared.evidence.items()}
+            numbers |= {
+                name: float(values[pair])
+                for name, values in compared.evidence.items()
+                if not np.isnan(values[pair])
+            }
             evidence = {name: numbers.get(name) for name in ev.KINDS}
             evidence["shift_nats"] = shifts[span]
             borrowings.append(

@@ -51,12 +51,24 @@ def by_ranks(
     rank, so a kind that tells nothing moves nobody. weights: what the logarithm of a rank counts;
     `weights.fitted` has those of made worlds.
     """
-    return weighted(features(evidence), weights, without)
+    return weighted(minus_log_ranks(evidence), weights, without)
 
 
-def features(evidence: Mapping[str, Floats]) -> dict[str, Floats]:
-    """[n] per kind: minus the logarithm of the rank among n, 0 for the largest."""
-    return {name: -log_ranks(values) for name, values in evidence.items()}
+def minus_log_ranks(evidence: Mapping[str, Floats]) -> dict[str, Floats]:
+    """[n] per kind: minus the logarithm of the rank among n, 0 for the largest.
+
+    Where a value is not known (NaN) it is the mean over those that are, which moves nobody.
+    """
+    return {name: _known_ranks(values) for name, values in evidence.items()}
+
+
+def _known_ranks(values: Floats) -> Floats:
+    found: Floats = np.zeros(len(values))
+    known = ~np.isnan(values)
+    if known.any():
+        found[known] = -log_ranks(values[known])
+        found[~known] = found[known].mean()
+    return found
 
 
 def weighted(

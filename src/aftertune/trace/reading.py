@@ -78,9 +78,14 @@ def read(index: RowIndex, prompt: str, answer: str) -> Reading:
 
 
 def nats_of_words(reading: Reading, tokens: Sequence[Nats]) -> Floats:
-    """[A]: surprisal of each word of the answer, nats: the sum of its tokens', 0 where none is
-    known. A token belongs to the word in which its first character stands that is in any."""
-    found = np.zeros(len(reading.word))
+    """[A]: surprisal of each word of the answer, nats: the sum of its tokens'; NaN for words that
+    end behind the last token, which nobody read.
+
+    tokens: of the answer from its beginning, without gaps. A token belongs to the word in which its
+    first character stands that is in any.
+    """
+    read_to = max((end for _, end, _ in tokens), default=0)
+    found = np.where(reading.said.end > read_to, np.nan, 0.0)
     for start, end, nats in tokens:
         word = int(np.searchsorted(reading.said.end, start, side="right"))
         if word < len(found) and end > reading.said.start[word]:
